@@ -1,0 +1,1 @@
+"""Espalier: exact FPGA accelerators for pruned, quantized neural networks, with open tools."""

@@ -1,0 +1,165 @@
+"""The integer graph: tensors with exact integer types, and operators that compute one from others."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import GraphError
+from .chain import Chain
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class IntType:
+    """Integers of ``bits`` bits: two's complement if signed, else 0 .. 2**bits - 1."""
+
+    bits: int
+    signed: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 62:
+            raise GraphError(f"an integer type of {self.bits} bits was asked for; 1 to 62 are possible")
+
+    @property
+    def low(self) -> int:
+        return -(1 << self.bits - 1) if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        return (1 << self.bits - int(self.signed)) - 1
+
+    @classmethod
+    def of_range(cls, low: int, high: int) -> "IntType":
+        """The narrowest type that holds ``low`` and ``high``, both included."""
+        signed = low < 0
+        bits = max(int(high).bit_length(), int(~low).bit_length() if signed else 0)
+        return cls(max(1, bits + signed), signed)
+
+    def holds(self, values: Ints) -> bool:
+        return values.size == 0 or (self.low <= int(values.min()) and int(values.max()) <= self.high)
+
+    def __str__(self) -> str:
+        return f"{'int' if self.signed else 'uint'}{self.bits}"
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """Shape without frame axis, channels last: ``(channels,)`` or ``(height, width, channels)``; and the type."""
+
+    shape: tuple[int, ...]
+    dtype: IntType
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1]
+
+    @property
+    def pixels(self) -> int:
+        return prod(self.shape[:-1])
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Node(ABC):
+    """One operator; its single output tensor has the node's name and the type ``result``.
+
+    Subclasses hold integer arrays and plain values only.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    result: IntType
+
+    @abstractmethod
+    def shape(self, *inputs: TensorType) -> tuple[int, ...]:
+        """The output's shape; raises GraphError, naming the node, if the inputs do not fit."""
+
+    @abstractmethod
+    def evaluate(self, *inputs: Ints) -> Ints:
+        """The exact result, int64, for inputs of shape (frames, *shape)."""
+
+    @abstractmethod
+    def bounds(self, *inputs: "Bounds") -> "Bounds":
+        """The reachable bounds of each output channel, given those of the inputs' channels."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Reachable minimum and maximum of each channel, each of shape (channels,), both included."""
+
+    low: Ints
+    high: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """Where data enters: the model's reals, shape ``model_shape`` without frame axis, become codes by ``chain``.
+
+    ``chain`` is None where the host has no conversion (raw integers are what the model takes).
+    """
+
+    name: str
+    type: TensorType
+    model_shape: tuple[int, ...]
+    chain: Chain | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """Where data leaves: ``chain`` turns the integers of ``tensor`` into what the model returns, of ``model_shape``."""
+
+    name: str
+    tensor: str
+    model_shape: tuple[int, ...]
+    chain: Chain | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Operators in topological order between inputs and outputs."""
+
+    inputs: tuple[Input, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Output, ...]
+    name: str = field(default="network")
+
+    @cached_property
+    def tensors(self) -> Mapping[str, TensorType]:
+        """The type of every tensor, by name, in order; raises GraphError where operators do not fit."""
+        tensors = {port.name: port.type for port in self.inputs}
+        for node in self.nodes:
+            missing = [name for name in node.inputs if name not in tensors]
+            if missing:
+                raise GraphError(f"{node.name}: takes {missing[0]!r}, which no earlier node or input makes")
+            if node.name in tensors:
+                raise GraphError(f"{node.name}: this name is used twice; rename one of the two nodes")
+            shape = node.shape(*(tensors[name] for name in node.inputs))
+            if not shape or min(shape) < 1:
+                raise GraphError(f"{node.name}: its output has shape {list(shape)}; every size must be at least 1")
+            tensors[node.name] = TensorType(shape, node.result)
+        return tensors
+
+    def check(self) -> None:
+        """Raise GraphError unless names, shapes, types and reachable ranges all fit."""
+        from .ranges import find_bounds  # ranges imports this module
+
+        for port in self.outputs:
+            if port.tensor not in self.tensors:
+                raise GraphError(f"output {port.name}: takes {port.tensor!r}, which no node or input makes")
+        find_bounds(self)
+
+    def node(self, name: str) -> Node:
+        return next(node for node in self.nodes if node.name == name)
+
+    def readers(self, tensor: str) -> tuple[str, ...]:
+        """Names of the nodes and outputs that take ``tensor``, one entry per use."""
+        nodes = [node.name for node in self.nodes for name in node.inputs if name == tensor]
+        return (*nodes, *(port.name for port in self.outputs if port.tensor == tensor))
