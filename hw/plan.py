@@ -1,0 +1,30 @@
+"""What the hardware shall look like: each layer's engine and fold, queue depths, clock, interface."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """How one stage is built.
+
+    pe: outputs computed side by side; for lanewise stages and ArgMax, channels taken per cycle.
+    simd: inputs of a dense layer taken per cycle; 1 elsewhere.
+    """
+
+    engine: Literal["mac"] = "mac"
+    pe: int = 1
+    simd: int = 1
+    multiplier: Literal["lut", "dsp"] = "lut"
+    memory: Literal["auto", "block", "lut", "logic"] = "auto"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One ``LayerPlan`` per stage name; ``depths`` holds the queues, by link name, whose depth is not searched."""
+
+    clock_mhz: float = 100.0
+    layers: Mapping[str, LayerPlan] = field(default_factory=dict)
+    depths: Mapping[str, int] = field(default_factory=dict)
+    interface: Literal["stream", "axi-stream"] = "stream"
