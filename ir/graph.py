@@ -1,10 +1,12 @@
 """The integer graph: tensors with exact integer types, and operators that compute one from others."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +69,28 @@ class TensorType:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
 
+def integer_array(owner: str, what: str, values: object, axes: tuple[str, ...]) -> Ints:
+    """A read-only int64 copy of ``values``; raises GraphError unless they are integers of as many axes, none empty."""
+    array = np.asarray(values)
+    if not np.can_cast(array.dtype, np.int64):
+        raise GraphError(f"{owner}: {what} are {array.dtype}, need integers; round or quantize them first")
+    if array.ndim != len(axes):
+        raise GraphError(f"{owner}: {what} have shape {list(array.shape)}, need ({', '.join(axes)})")
+    if array.size == 0:
+        raise GraphError(f"{owner}: {what} have shape {list(array.shape)}; every size must be at least 1")
+    array = np.array(array, dtype=np.int64, order="C")
+    array.setflags(write=False)
+    return array
+
+
 @dataclass(frozen=True, eq=False)
 class Node(ABC):
     """One operator; its single output tensor has the node's name and the type ``result``.
 
-    Subclasses hold integer arrays and plain values only.
+    Subclasses hold integer arrays and plain values only. ``operands`` is the number of inputs they take.
     """
+
+    operands: ClassVar[int] = 1
 
     name: str
     inputs: tuple[str, ...]
@@ -88,7 +106,10 @@ class Node(ABC):
 
     @abstractmethod
     def bounds(self, *inputs: "Bounds") -> "Bounds":
-        """The reachable bounds of each output channel, given those of the inputs' channels."""
+        """The reachable bounds of each output channel, given those of the inputs' channels.
+
+        Where pixels become channels (Flatten), those of one pixel; find_bounds repeats them.
+        """
 
 
 @dataclass(frozen=True)
@@ -136,6 +157,8 @@ class Graph:
         """The type of every tensor, by name, in order; raises GraphError where operators do not fit."""
         tensors = {port.name: port.type for port in self.inputs}
         for node in self.nodes:
+            if len(node.inputs) != node.operands:
+                raise GraphError(f"{node.name}: takes {node.operands} inputs, but {len(node.inputs)} are connected")
             missing = [name for name in node.inputs if name not in tensors]
             if missing:
                 raise GraphError(f"{node.name}: takes {missing[0]!r}, which no earlier node or input makes")
@@ -151,6 +174,13 @@ class Graph:
         """Raise GraphError unless names, shapes, types and reachable ranges all fit."""
         from .ranges import find_bounds  # ranges imports this module
 
+        for kind, ports in (("inputs", self.inputs), ("outputs", self.outputs)):
+            names = [port.name for port in ports]
+            if len(set(names)) != len(names) or not names:
+                raise GraphError(f"{self.name}: its {kind} are called {names}; name at least one, and each differently")
+        for name in (self.name, *self.tensors, *(port.name for port in self.outputs)):
+            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+                raise GraphError(f"{name!r} is no identifier; rename it to letters, digits and underscores")
         for port in self.outputs:
             if port.tensor not in self.tensors:
                 raise GraphError(f"output {port.name}: takes {port.tensor!r}, which no node or input makes")

@@ -1,0 +1,35 @@
+"""Which integers each channel of each tensor can reach, from the actual weights."""
+
+import numpy as np
+
+from ..errors import GraphError
+from .graph import Bounds, Graph, IntType, Node, TensorType
+
+
+def find_bounds(graph: Graph) -> dict[str, Bounds]:
+    """The reachable bounds of every tensor's channels, by tensor name.
+
+    Exact where the inputs of an operator are independent, and never too narrow. Raises GraphError where the type of a
+    result cannot hold its range.
+    """
+    bounds = {port.name: _all_codes(port.type) for port in graph.inputs}
+    tensors = graph.tensors
+    for node in graph.nodes:
+        found = node.bounds(*(bounds[name] for name in node.inputs))
+        pixels = tensors[node.name].channels // found.low.size
+        bounds[node.name] = Bounds(np.tile(found.low, pixels), np.tile(found.high, pixels))
+        _check_result(node, bounds[node.name])
+    return bounds
+
+
+def _all_codes(tensor: TensorType) -> Bounds:
+    return Bounds(np.full(tensor.channels, tensor.dtype.low), np.full(tensor.channels, tensor.dtype.high))
+
+
+def _check_result(node: Node, bounds: Bounds) -> None:
+    low, high, result = int(bounds.low.min()), int(bounds.high.max()), node.result
+    if low < result.low or high > result.high:
+        raise GraphError(
+            f"{node.name}: reaches {low}..{high}, but its type {result} holds {result.low}..{result.high}; "
+            f"make it {IntType.of_range(low, high)}"
+        )
