@@ -1,0 +1,83 @@
+"""The flags of the verbs, each with its unit and default, and what they hold once read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+ModelPath = Annotated[Path, Argument(metavar="MODEL", help="An ONNX (QONNX) file, or a run folder of `espalier train`.")]
+BuildPath = Annotated[Path, Argument(metavar="BUILD", help="A build folder of `espalier import` or `espalier build`.")]
+Output = Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Build folder to write; made if absent.")]
+Json = Annotated[bool, Option("--json", help="Results as JSON instead of a table.")]
+Force = Annotated[bool, Option("--force", help="Run even if nothing changed; replace another model's results.")]
+
+InputType = Annotated[
+    str | None,
+    Option(
+        metavar="TYPE",
+        help="Integers that the hardware takes: uint8, int4, bipolar (-1 and +1), or with a scale, int16:0.0009765625. "
+        "Default: the codes of the quantizer at the model's input; required where it has none.",
+    ),
+]
+ArgMax = Annotated[bool, Option("--argmax", help="End with the index of the largest output, in hardware.")]
+
+Fps = Annotated[
+    float | None,
+    Option(help="Target in frames per second at --clock-mhz. Default: none, as fast as --multipliers allows."),
+]
+ClockMhz = Annotated[float, Option(help="Clock frequency in MHz that frames per second are counted at.")]
+Multipliers = Annotated[
+    int | None, Option(help="Budget: multipliers (pe x simd) in all layers together. Default: none.")
+]
+Folding = Annotated[
+    Path | None, Option(metavar="FILE", help="JSON folding file: per layer engine, pe, simd...; overrides the planner.")
+]
+Interface = Annotated[str, Option(help="Ports of the top module: stream (valid/ready) or axi-stream.")]
+
+Frames = Annotated[int, Option(help="Frames to simulate: the first of the test set, or random ones.")]
+Inputs = Annotated[
+    Path | None,
+    Option(metavar="FILE", help="Frames to simulate instead, as the model takes them: .npy, shape (frames, ...)."),
+]
+Stall = Annotated[
+    float,
+    Option(help="Probability per cycle, 0 to below 1, that source and sink pause in the second run; 0: no second run."),
+]
+Seed = Annotated[int, Option(help="Seed of the stalls and of random frames.")]
+Waves = Annotated[str | None, Option(metavar="FROM:TO", help="Record waves (VCD) of these cycles. Default: none.")]
+
+Device = Annotated[str, Option(help="Device to synthesize for, such as ecp5-25k, ecp5-45k, ecp5-85k, xc7, xcup.")]
+Seeds = Annotated[int, Option(help="Placements to try; the fastest counts.")]
+Place = Annotated[bool, Option("--place/--no-place", help="Place and route for Fmax in MHz, or only count resources.")]
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    input_type: str | None = None
+    argmax: bool = False
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    fps: float | None = None
+    clock_mhz: float = 100.0
+    multipliers: int | None = None
+    folding: Path | None = None
+    interface: str = "stream"
+
+
+@dataclass(frozen=True)
+class SimulateOptions:
+    frames: int = 100
+    inputs: Path | None = None
+    stall: float = 0.3
+    seed: int = 0
+    waves: str | None = None
+
+
+@dataclass(frozen=True)
+class SynthOptions:
+    device: str = "ecp5-25k"
+    seeds: int = 1
+    place: bool = True
