@@ -1,1 +1,1 @@
-""
+"""Hardware: folds the graph into stages that keep one contract, predicts every cycle, and writes Verilog."""
