@@ -79,3 +79,90 @@ class Link:
     in_port: str
     latency: int
     depth: int | None = 1
+
+
+def solve(processes: Sequence[Process], frames: int) -> dict[str, Ints]:
+    """The cycle in which each slot issues, shape (frames * slots,) per process: T[s] = max(T[s-1] + 1, needs), or the
+    first allowed cycle from there on. Raises Deadlock where a slot can never issue."""
+    from .solver import solve_network  # loads numba, which takes half a second
+
+    net, times = solve_network(processes, frames)
+    return {process.name: part for process, part in zip(processes, np.split(times, net.first[1:]), strict=True)}
+
+
+def source(beats: int) -> Schedule:
+    """The outside that sends ``beats`` beats per frame from port y; a slot is the cycle in which valid rises."""
+    return Schedule(starts={"y": np.ones(beats, np.bool_)})
+
+
+def sink(beats: int) -> Schedule:
+    """The outside that takes ``beats`` beats per frame at port x; a slot is a handshake."""
+    return Schedule(takes={"x": np.ones(beats, np.bool_)})
+
+
+def connect(
+    schedules: Mapping[str, Schedule], links: Sequence[Link], allowed: Mapping[str, Bools] | None = None
+) -> list[Process]:
+    """The processes of a pipeline; several links may leave one port (a fork), each with a queue of its own.
+
+    allowed: stall patterns by process name. Raises PlanError, naming the link, where the two ends do not fit.
+    """
+    needs = {name: list(schedule.needs) for name, schedule in schedules.items()}
+    for link in links:
+        starts, takes = _beats(schedules, link)
+        needs[link.consumer].append(_need_beat(link, schedules[link.consumer].slots, starts, takes))
+        if link.depth is not None:
+            needs[link.producer].append(_need_room(link, link.depth, schedules, starts, takes))
+    stalls = allowed or {}
+    return [
+        Process(name, schedule.slots, tuple(needs[name]), stalls.get(name)) for name, schedule in schedules.items()
+    ]
+
+
+def handshakes(
+    times: Mapping[str, Ints], schedules: Mapping[str, Schedule], links: Sequence[Link]
+) -> dict[str, Ints]:
+    """The cycles in which the beats of each link are taken, shape (frames * beats,), from the ``times`` of ``solve``."""
+    return {
+        link.name: times[link.consumer].reshape(-1, schedules[link.consumer].slots)[:, _beats(schedules, link)[1]].ravel()
+        for link in links
+    }
+
+
+def _beats(schedules: Mapping[str, Schedule], link: Link) -> tuple[Ints, Ints]:
+    """The slots that start and that take a beat of ``link``."""
+    for process in (link.producer, link.consumer):
+        if process not in schedules:
+            raise PlanError(f"{link.name}: no process {process!r}; known are {', '.join(schedules)}")
+    ends = (link.producer, link.out_port, schedules[link.producer].starts), (
+        link.consumer,
+        link.in_port,
+        schedules[link.consumer].takes,
+    )
+    for process, port, ports in ends:
+        if port not in ports:
+            raise PlanError(f"{link.name}: {process} has no port {port!r}; known are {', '.join(ports) or 'none'}")
+    starts, takes = (np.flatnonzero(ports[port]) for _, port, ports in ends)
+    if len(starts) != len(takes):
+        raise PlanError(
+            f"{link.name}: {link.producer} starts {len(starts)} beats per frame, but {link.consumer} takes {len(takes)}; "
+            f"both must agree"
+        )
+    return starts, takes
+
+
+def _need_beat(link: Link, slots: int, starts: Ints, takes: Ints) -> Need:
+    slot = np.full(slots, NONE)
+    slot[takes] = starts
+    return Need(link.producer, slot, link.latency, f"a beat of {link.name} from {link.producer}")
+
+
+def _need_room(link: Link, depth: int, schedules: Mapping[str, Schedule], starts: Ints, takes: Ints) -> Need:
+    """Beat k waits until beat k - depth is taken; the credit is back one cycle later."""
+    if depth < 1:
+        raise PlanError(f"{link.name}: a queue of depth {depth} holds nothing; the smallest depth is 1")
+    frame, beat = np.divmod(np.arange(len(starts)) - depth, len(starts)) if len(starts) else (starts, starts)
+    slot = np.full(schedules[link.producer].slots, NONE)
+    slot[starts] = takes[beat] + frame * schedules[link.consumer].slots
+    words = f"room in the queue of {link.name} (depth {depth}), which {link.consumer} empties"
+    return Need(link.consumer, slot, 1, words)
