@@ -1,0 +1,32 @@
+"""Pass: no Flatten where the host can send the channels of all pixels as one row."""
+
+from dataclasses import replace
+
+from .flatten import Flatten
+from .graph import Graph, TensorType
+
+
+def flatten_inputs(graph: Graph) -> Graph:
+    """Absorb a Flatten into the type of an input that nothing else reads; ``model_shape`` stays."""
+    for port in graph.inputs:
+        readers = [node for node in graph.nodes if port.name in node.inputs]
+        if len(graph.readers(port.name)) == 1 and readers and isinstance(readers[0], Flatten):
+            return flatten_inputs(_absorb(graph, readers[0]))
+    return graph
+
+
+def _absorb(graph: Graph, flatten: Flatten) -> Graph:
+    (source,) = flatten.inputs
+    ports = [
+        replace(port, type=TensorType(graph.tensors[flatten.name].shape, port.type.dtype))
+        if port.name == source
+        else port
+        for port in graph.inputs
+    ]
+    nodes = [
+        replace(node, inputs=tuple(source if name == flatten.name else name for name in node.inputs))
+        for node in graph.nodes
+        if node is not flatten
+    ]
+    outputs = [replace(port, tensor=source) if port.tensor == flatten.name else port for port in graph.outputs]
+    return replace(graph, inputs=tuple(ports), nodes=tuple(nodes), outputs=tuple(outputs))
