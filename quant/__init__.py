@@ -1,1 +1,1 @@
-"""Trains, prunes and quantizes networks in PyTorch and Brevitas, and exports them to QONNX; only this room needs torch."""
+"""Trains, prunes and quantizes networks in PyTorch and Brevitas, exports them to QONNX; only this room needs torch."""

@@ -1,0 +1,103 @@
+"""Export of any Brevitas module to a QONNX file that holds the quantized weights themselves."""
+
+import copy
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from brevitas.export import export_qonnx
+from brevitas.proxy.parameter_quant import BiasQuantProxyFromInjectorBase, WeightQuantProxyFromInjectorBase
+from brevitas.quant_tensor import QuantTensor
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from ..errors import BuildError, GraphError
+from .files import write_bytes
+from .names import shorten_names
+
+# Brevitas writes its own names for rounding modes; QONNX knows these.
+_ROUNDING = {"ROUND": "ROUND", "FLOOR": "FLOOR", "CEIL": "CEIL", "ROUND_TO_ZERO": "DOWN"}
+
+
+def export(model: nn.Module, example: Tensor | tuple[Tensor, ...], path: Path) -> Path:
+    """Write ``model`` as it evaluates ``example`` (batch axis first) to the QONNX file ``path``.
+
+    Brevitas exports latent float weights and lets the reader round them to nearest, which is wrong for A2Q, A2Q+, floor
+    and round-to-zero quantizers; here the quantized values are baked in. Raises GraphError for what QONNX cannot say.
+    """
+    model = copy.deepcopy(model).eval()
+    example = example if isinstance(example, tuple) else (example,)
+    baked = quantized_parameters(model, example)
+    proto = _export_plain(model, example, path)
+    _bake(proto, baked)
+    for node in proto.graph.node:
+        node.ClearField("doc_string")
+        _translate_rounding(node)
+    shorten_names(proto.graph)
+    write_bytes(path, proto.SerializeToString(deterministic=True))
+    return path
+
+
+def quantized_parameters(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """The quantized value of each weight and bias that ``model`` quantizes while it evaluates ``example``, by name."""
+    # By address, since Brevitas hands its quantizers a view of the parameter.
+    names = {parameter.data_ptr(): name for name, parameter in model.named_parameters()}
+    found: dict[str, Tensor] = {}
+
+    def record(proxy: nn.Module, inputs: tuple, output: object) -> None:
+        if not isinstance(output, QuantTensor):
+            return
+        name = names.get(inputs[0].data_ptr())
+        if name is None:
+            raise GraphError(
+                "a quantized weight is computed inside the model, not one of its parameters; remove "
+                "parametrizations (torch.nn.utils.parametrize.remove_parametrizations) before the export"
+            )
+        if name in found and not torch.equal(found[name], output.value):
+            raise GraphError(f"{name}: is shared by layers that quantize it differently; give each its own weights")
+        found[name] = output.value.detach().clone()  # type: ignore[attr-defined]
+
+    proxies = (WeightQuantProxyFromInjectorBase, BiasQuantProxyFromInjectorBase)
+    hooks = [module.register_forward_hook(record) for module in model.modules() if isinstance(module, proxies)]
+    with torch.no_grad():
+        model(*example)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def _export_plain(model: nn.Module, example: tuple[Tensor, ...], path: Path) -> onnx.ModelProto:
+    # The tracing exporter keeps module paths as node names; the newer one does not.
+    inputs = ["inputs"] if len(example) == 1 else [f"inputs_{index}" for index in range(len(example))]
+    temporary = path.with_name(f".{path.name}.plain")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return export_qonnx(
+                model, args=example, export_path=str(temporary), input_names=inputs, output_names=["outputs"],
+                opset_version=17, dynamo=False,
+            )  # fmt: skip
+    except OSError as error:
+        raise BuildError(f"{path}: cannot be written ({error.strerror}); choose another folder or free space") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _bake(proto: onnx.ModelProto, values: dict[str, Tensor]) -> None:
+    initializers = {tensor.name: tensor for tensor in proto.graph.initializer}
+    for name, value in values.items():
+        if name not in initializers:
+            raise GraphError(f"{name}: the export dropped or renamed this weight, so its values cannot be baked in")
+        exact = np.ascontiguousarray(value.numpy())
+        initializers[name].CopyFrom(numpy_helper.from_array(exact, name))
+
+
+def _translate_rounding(node: onnx.NodeProto) -> None:
+    for attribute in node.attribute:
+        if attribute.name == "rounding_mode":
+            mode = attribute.s.decode()
+            if mode not in _ROUNDING:
+                raise GraphError(f"{node.name}: QONNX has no rounding mode {mode}; use one of {', '.join(_ROUNDING)}")
+            attribute.s = _ROUNDING[mode].encode()

@@ -1,0 +1,116 @@
+"""The quantized perceptron of the recipes, built from Brevitas layers."""
+
+from collections import OrderedDict
+
+import brevitas.nn as qnn
+import torch
+from brevitas.inject.enum import ScalingImplType
+from brevitas.quant import (
+    Int8ActPerTensorFloat,
+    Int8WeightPerChannelFloat,
+    Int8WeightPerTensorFloat,
+    SignedBinaryActPerTensorConst,
+    SignedBinaryWeightPerTensorConst,
+    Uint8ActPerTensorFloat,
+)
+from torch import Tensor, nn
+
+from .masks import ChannelGroup, ChannelMask
+from .recipes import Recipe
+
+
+class QuantMLP(nn.Sequential):
+    """prepare, pixels, then (fcN, bnN, maskN, actN) per hidden layer, then the last fcN and one scale for all logits.
+
+    Takes (images, inputs) from 0 to the recipe's peak, returns (images, classes).
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        is_signed = recipe.signed or recipe.input_bits == 1  # bipolar codes need inputs on both sides of zero
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        layers["prepare"] = Prepare(recipe.peak, is_signed)
+        layers["pixels"] = make_activation(recipe.input_bits, is_signed, rectify=False, learned=False)
+        widths = (recipe.inputs, *recipe.hidden)
+        for index, bits in enumerate(recipe.activation_bits):
+            number = index + 1
+            layers[f"fc{number}"] = make_dense(
+                widths[index], widths[number], recipe.weight_bits[index], recipe.per_channel
+            )
+            layers[f"bn{number}"] = nn.BatchNorm1d(widths[number])
+            layers[f"mask{number}"] = ChannelMask(widths[number])
+            layers[f"act{number}"] = make_activation(bits, recipe.signed, rectify=not recipe.signed, learned=True)
+        layers[f"fc{len(widths)}"] = make_dense(widths[-1], recipe.classes, recipe.weight_bits[-1], recipe.per_channel)
+        layers["scale"] = OutputScale(widths[-1])
+        super().__init__(layers)
+
+    def groups(self) -> tuple[ChannelGroup, ...]:
+        """The hidden channels that pruning may drop, layer by layer."""
+        names = [name for name, _ in self.named_children() if name.startswith("mask")]
+        return tuple(self._group(int(name.removeprefix("mask"))) for name in names)
+
+    def _group(self, number: int) -> ChannelGroup:
+        layer = self.get_submodule
+        return ChannelGroup(
+            name=f"fc{number}",
+            norm=layer(f"bn{number}"),
+            writers=(layer(f"fc{number}"),),
+            readers=(layer(f"fc{number + 1}"),),
+            mask=layer(f"mask{number}"),
+        )
+
+
+class Prepare(nn.Module):
+    """Brings inputs from 0..peak to 0..1, or to -1..1 where codes are signed."""
+
+    def __init__(self, peak: float, is_signed: bool) -> None:
+        super().__init__()
+        self.peak, self.is_signed = peak, is_signed
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        unit = inputs if self.peak == 1 else inputs / self.peak
+        return 2.0 * unit - 1.0 if self.is_signed else unit
+
+
+class OutputScale(nn.Module):
+    """One learned factor for all logits: it leaves their order to the integers, so that ArgMax is exact."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(inputs**-0.5))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits * self.factor
+
+
+def make_dense(inputs: int, outputs: int, bits: int, per_channel: bool) -> qnn.QuantLinear:
+    """A layer without bias whose weights have ``bits`` bits, narrow range; 1 bit is bipolar with scale 1."""
+    if bits == 1:
+        layer = qnn.QuantLinear(
+            inputs, outputs, bias=False, weight_quant=SignedBinaryWeightPerTensorConst.let(scaling_const=1.0)
+        )
+        nn.init.uniform_(layer.weight, -1, 1)
+        return layer
+    quantizer = Int8WeightPerChannelFloat if per_channel else Int8WeightPerTensorFloat
+    return qnn.QuantLinear(inputs, outputs, bias=False, weight_quant=quantizer.let(bit_width=bits))
+
+
+def make_activation(bits: int, is_signed: bool, *, rectify: bool, learned: bool) -> nn.Module:
+    """A quantizer to ``bits`` bits: bipolar at 1; else signed and narrow over -1..1, or unsigned from 0 to a scale."""
+    if bits == 1:
+        return qnn.QuantIdentity(act_quant=SignedBinaryActPerTensorConst, scaling_init=1.0)
+    if is_signed:
+        quantizer = Int8ActPerTensorFloat.let(narrow_range=True, scaling_impl_type=ScalingImplType.CONST)
+        return qnn.QuantIdentity(act_quant=quantizer.let(bit_width=bits, scaling_init=1.0))
+    kind = ScalingImplType.PARAMETER if learned else ScalingImplType.CONST
+    quantizer = Uint8ActPerTensorFloat.let(bit_width=bits, scaling_impl_type=kind)
+    if rectify:
+        return qnn.QuantReLU(act_quant=quantizer.let(scaling_init=3.0))
+    return qnn.QuantIdentity(act_quant=quantizer.let(scaling_init=1.0))
+
+
+def clip_bipolar_weights(model: nn.Module) -> None:
+    """Keep the latent weights of bipolar layers in -1..1, where the gradient passes their quantizer."""
+    with torch.no_grad():
+        for layer in model.modules():
+            if isinstance(layer, qnn.QuantLinear) and layer.weight_quant.quant_injector.bit_width == 1:
+                layer.weight.clamp_(-1, 1)
