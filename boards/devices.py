@@ -10,9 +10,10 @@ ECP5_PACKAGES = ("CABGA256", "CABGA381", "CABGA554", "CABGA756", "CSFBGA285")
 
 @dataclass(frozen=True)
 class Device:
-    """A device: family as yosys calls it, resources, and for ECP5 the part, speed grade and package that nextpnr places for.
+    """A device: family as yosys calls it, resources, and for ECP5 the part, speed grade and package for nextpnr.
 
-    lut: lookup tables (4 inputs on ECP5, 6 on Xilinx). bram: block RAMs of 18 kbit (two for each RAMB36). dsp: multiplier blocks.
+    lut: lookup tables (4 inputs on ECP5, 6 on Xilinx). bram: block RAMs of 18 kbit (two for each RAMB36). dsp:
+    multiplier blocks.
     """
 
     name: str
@@ -67,14 +68,16 @@ DEVICES = {
 
 
 def find_device(name: str) -> Device:
-    """The device called ``name``: ``ecp5-25k`` (speed 6, CABGA381), ``ecp5-25k-8``, ``ecp5-25k-8-CABGA256``, ``xc7a35t``, ..."""
+    """The device called ``name``: ecp5-25k (speed 6, CABGA381), ecp5-25k-8, ecp5-25k-8-CABGA256, xc7a35t, and so on."""
     lowered = name.strip().lower()
     if lowered in DEVICES:
         return DEVICES[lowered]
     ecp5 = re.fullmatch(r"(ecp5-\w+k)-([678])(?:-(\w+))?", lowered)
     if not ecp5 or ecp5[1] not in DEVICES:
-        raise PlanError(f"device {name!r} is unknown; known: {', '.join(DEVICES)} "
-                        "(ECP5 also with speed grade and package: ecp5-25k-8-CABGA256)")
+        raise PlanError(
+            f"device {name!r} is unknown; known: {', '.join(DEVICES)} "
+            "(ECP5 also with speed grade and package: ecp5-25k-8-CABGA256)"
+        )
     package = (ecp5[3] or "CABGA381").upper()
     if package not in ECP5_PACKAGES:
         raise PlanError(f"device {name!r}: package {package} is unknown; known: {', '.join(ECP5_PACKAGES)}")

