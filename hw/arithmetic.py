@@ -1,0 +1,124 @@
+"""Pipelined sums of products, every width computed from exact ranges."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+
+from ..ir.graph import IntType
+from .stream import lane_shape
+
+# A carry chain costs about four LUTs to enter and leave (ECP5), so that shorter sums are cheaper in plain LUTs.
+SHORTEST_CHAIN = 4
+
+
+@dataclass(frozen=True)
+class Term:
+    """A summand: ``value << shift``, where value lies between ``low`` and ``high``; subtracted if ``minus``."""
+
+    value: Value
+    low: int
+    high: int
+    shift: int = 0
+    minus: bool = False
+
+    @property
+    def dtype(self) -> IntType:
+        return IntType.of_range(self.low, self.high)
+
+
+def delay(m: Module, value: Value, cycles: int, name: str, *, reset: bool = False) -> Value:
+    """``value`` some cycles later; valid bits are the only registers that need ``reset``."""
+    for cycle in range(cycles):
+        later = Signal.like(Value.cast(value), name=f"{name}_{cycle + 1}", reset_less=not reset, init=0)
+        m.d.sync += later.eq(value)
+        value = later
+    return value
+
+
+def multiply(x: Value, x_type: IntType, weight: Value, weight_type: IntType) -> list[Term]:
+    """The partial products of ``x * weight``: the operand of fewer bits selects shifted copies of the other."""
+    if (weight_type.bits, weight_type.signed) <= (x_type.bits, x_type.signed):
+        x, x_type, weight, weight_type = weight, weight_type, x, x_type
+    terms = []
+    for bit in range(x_type.bits):
+        minus = x_type.signed and bit == x_type.bits - 1
+        low, high = min(0, weight_type.low), max(0, weight_type.high)
+        terms.append(Term(Mux(x[bit], weight, 0), low, high, bit, minus))
+    return terms
+
+
+def add_up(m: Module, terms: Sequence[Term], name: str) -> tuple[Term, int]:
+    """The sum of all terms as a balanced tree, registered after each level; returns it and its cycles."""
+    terms, level = list(terms), 0
+    while len(terms) > 1:
+        level += 1
+        sums = [_add(a, b) for a, b in zip(terms[0::2], terms[1::2], strict=False)]
+        if len(terms) % 2:
+            sums.append(terms[-1])
+        terms = [_register(m, term, f"{name}_{level}_{index}") for index, term in enumerate(sums)]
+    return terms[0], level
+
+
+def as_value(term: Term) -> Value:
+    """A term's number."""
+    shifted = term.value.shift_left(term.shift)
+    return -shifted if term.minus else shifted
+
+
+def _register(m: Module, term: Term, name: str) -> Term:
+    held = Signal(lane_shape(term.dtype), name=name, reset_less=True)
+    m.d.sync += held.eq(term.value)
+    return Term(held, term.low, term.high, term.shift, term.minus)
+
+
+def _add(a: Term, b: Term) -> Term:
+    if a.shift > b.shift:
+        a, b = b, a
+    apart = b.shift - a.shift
+    if a.minus and not b.minus:  # b - a: only the whole words can be subtracted
+        return _subtract(b, a)
+    if b.minus and not a.minus:
+        return _subtract(a, b)
+    # The bits of ``a`` below ``b`` pass by the adder.
+    low, high = a.low + (b.low << apart), a.high + (b.high << apart)
+    top = _sum(a.value.shift_right(apart), b.value, IntType.of_range(low >> apart, high >> apart))
+    value = Cat(*_extend(a.value, apart), top) if apart else top
+    return Term(_as(value, IntType.of_range(low, high)), low, high, a.shift, a.minus)
+
+
+def _subtract(a: Term, b: Term) -> Term:
+    shift = min(a.shift, b.shift)
+    up_a, up_b = a.shift - shift, b.shift - shift
+    low, high = (a.low << up_a) - (b.high << up_b), (a.high << up_a) - (b.low << up_b)
+    value = a.value.shift_left(up_a) - b.value.shift_left(up_b)
+    return Term(_as(value, IntType.of_range(low, high)), low, high, shift)
+
+
+def _sum(a: Value, b: Value, dtype: IntType) -> Value:
+    if dtype.bits > SHORTEST_CHAIN:
+        return _as(a + b, dtype)
+    return _as(_ripple(a, b, dtype.bits), dtype)
+
+
+def _ripple(a: Value, b: Value, bits: int) -> Value:
+    """The sum as logic, which yosys keeps out of carry chains."""
+    a, b = _extend(a, bits), _extend(b, bits)
+    carry, total = None, []
+    for x, y in zip(a, b, strict=True):
+        total.append(x ^ y if carry is None else x ^ y ^ carry)
+        carry = x & y if carry is None else (x & y) | (carry & (x ^ y))
+    return Cat(*total)
+
+
+def _extend(value: Value, bits: int) -> list[Value]:
+    beyond = value[-1] if value.shape().signed else Const(0, 1)
+    return [value[i] if i < len(value) else beyond for i in range(bits)]
+
+
+def _as(value: Value, dtype: IntType) -> Value:
+    """The low bits of ``value``, read as ``dtype``, which holds the number."""
+    if len(value) < dtype.bits:
+        return value
+    cut = value[: dtype.bits]
+    return cut.as_signed() if dtype.signed else cut

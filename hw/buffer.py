@@ -1,0 +1,79 @@
+"""The input of a Dense, kept while all groups of outputs scan it."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .arithmetic import delay
+
+# Deeper buffers go to block RAM: LUT RAM comes in rows of 16 places.
+DEEPEST_LUT_RAM = 64
+
+
+class InputBuffer(wiring.Component):
+    """Gives, ``latency`` cycles after its slot, the beat that came with the slot (``first``) or that was kept in an earlier one.
+
+    fresh: the beat on the stream in the slot's cycle; taken: it is taken; beat: its place, 0 .. beats-1.
+    With ``is_kept`` false (one group of outputs) nothing is stored.
+    """
+
+    def __init__(self, beats: int, width: int, is_kept: bool):
+        self._beats, self._width = beats, width
+        self._form = self._choose_form(beats, is_kept)
+        self.latency = {"none": 1, "register": 2, "lut": 2, "block": 3}[self._form]
+        super().__init__(
+            {
+                "fresh": In(width),
+                "taken": In(1),
+                "first": In(1),
+                "beat": In(range(max(2, beats))),
+                "input": Out(width),
+            }
+        )
+
+    @staticmethod
+    def _choose_form(beats: int, is_kept: bool) -> str:
+        if not is_kept:
+            return "none"
+        if beats == 1:
+            return "register"
+        return "lut" if beats <= DEEPEST_LUT_RAM else "block"
+
+    def elaborate(self, platform):
+        m = Module()
+        fresh = delay(m, self.fresh, 1, "fresh")
+        if self._form == "none":
+            m.d.comb += self.input.eq(fresh)
+            return m
+        first, taken = delay(m, self.first, 1, "first"), delay(m, self.taken, 1, "taken", reset=True)
+        if self._form == "register":
+            held = Signal(self._width, reset_less=True)
+            with m.If(taken):
+                m.d.sync += held.eq(fresh)
+        elif self._form == "lut":
+            held = self._lut_ram(m, fresh, taken)
+        else:
+            held = self._block_ram(m, fresh, taken)
+            fresh, first = delay(m, fresh, 1, "fresher"), delay(m, first, 1, "still_first")
+        m.d.comb += self.input.eq(delay(m, Mux(first, fresh, held), 1, "input"))
+        return m
+
+    def _lut_ram(self, m, fresh, taken):
+        attrs = {"ram_style": "distributed"}
+        m.submodules.places = memory = Memory(shape=self._width, depth=self._beats, init=[], attrs=attrs)
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        beat = delay(m, self.beat, 1, "beat")
+        m.d.comb += [write.addr.eq(beat), write.data.eq(fresh), write.en.eq(taken), read.addr.eq(beat)]
+        return read.data
+
+    def _block_ram(self, m, fresh, taken):
+        """A beat is never read in the cycle of its writing: its next use is a whole scan later."""
+        attrs = {"ram_style": "block", "no_rw_check": 1}
+        m.submodules.places = memory = Memory(shape=self._width, depth=self._beats, init=[], attrs=attrs)
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        found = Signal(self._width, reset_less=True)
+        m.d.comb += [write.addr.eq(delay(m, self.beat, 1, "beat")), write.data.eq(fresh), write.en.eq(taken)]
+        m.d.comb += read.addr.eq(self.beat)
+        m.d.sync += found.eq(read.data)
+        return delay(m, found, 1, "held")

@@ -1,0 +1,56 @@
+"""Functions of one channel at a time, applied lane by lane: thresholds, multiply-add-shift, tables."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from amaranth.hdl import signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..ir.graph import Ints, IntType
+from .memory import Rom, choose_style
+from .stream import lane_shape
+
+
+class LaneFunction(wiring.Component):
+    """Takes ``lanes`` values of one group of channels a cycle, in ``x``, and gives the results ``cycles`` later.
+
+    group: the number of the group, which must come ``lead`` cycles before its values.
+    """
+
+    cycles: int
+    lead: int
+
+    def __init__(self, lanes: int, groups: int, x_type: IntType, y_type: IntType):
+        self.lanes, self.groups, self.x_type, self.y_type = lanes, groups, x_type, y_type
+        super().__init__(
+            {
+                "x": In(data.ArrayLayout(lane_shape(x_type), lanes)),
+                "group": In(range(max(2, groups))),
+                "y": Out(data.ArrayLayout(lane_shape(y_type), lanes)),
+            }
+        )
+
+
+def by_group(rows: Ints, lanes: int, padding: Sequence[int]) -> Ints:
+    """Rows (channels, n) as (groups, lanes, n): group g, lane l is channel g * lanes + l; the rest is ``padding``."""
+    channels, width = rows.shape
+    groups = -(-channels // lanes)
+    full = np.tile(np.asarray(padding, np.int64), (groups * lanes, 1))
+    full[:channels] = rows
+    return full.reshape(groups, lanes, width)
+
+
+def words_of(values: Ints, bits: int) -> list[int]:
+    """Each row of ``values``, shape (words, fields), as one word: field 0 in the low bits, two's complement."""
+    mask = (1 << bits) - 1
+    return [sum((int(value) & mask) << bits * place for place, value in enumerate(row)) for row in values]
+
+
+def table_rom(values: Ints, dtype: IntType, style: str = "auto") -> tuple[Rom, data.ArrayLayout]:
+    """A memory of the rows of ``values``, shape (words, fields), and the layout in which to read a word."""
+    words = words_of(values, dtype.bits)
+    width = dtype.bits * values.shape[1]
+    style = choose_style(len(words), width) if style == "auto" else style
+    shape = signed(dtype.bits) if dtype.signed else dtype.bits
+    return Rom(words, width, style), data.ArrayLayout(shape, values.shape[1])

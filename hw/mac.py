@@ -1,0 +1,57 @@
+"""The multiply-add array of a slot: sums of simd products for each of pe outputs."""
+
+from amaranth.hdl import Module, Value
+from amaranth.lib import data
+
+from ..ir.graph import IntType
+from .arithmetic import Term, add_up, delay, multiply
+from .stream import beat_layout
+from .weights import StoredWeights
+
+# Register after the multiplier and after that: both can move into a DSP block.
+DSP_CYCLES = 2
+
+
+class MacArray:
+    """Describes the array; :meth:`build` adds it to a module and returns a Term for each output.
+
+    cycles: registers from inputs and weights to the sums. Signs need no multiplier: an input is inverted (XNOR), or passed.
+    """
+
+    def __init__(self, x_type: IntType, weights: StoredWeights, pe: int, simd: int, *, dsp: bool):
+        self._x_type, self._weights, self._pe, self._simd = x_type, weights, pe, simd
+        is_product = not weights.are_signs and min(x_type.bits, weights.dtype.bits) > 1
+        self.uses_dsp = dsp and is_product
+        if self.uses_dsp:
+            self.cycles = DSP_CYCLES + (simd - 1).bit_length()
+        else:
+            planes = min(x_type.bits, weights.dtype.bits) if is_product else 1
+            self.cycles = (simd * planes - 1).bit_length()
+
+    def build(self, m: Module, inputs: Value, word: Value) -> list[Term]:
+        """inputs: the simd lanes of a beat; word: the weights of the slot."""
+        xs = data.View(beat_layout(self._simd, self._x_type), inputs)
+        ws = data.View(beat_layout(self._pe * self._simd, self._weights.dtype), word)
+        sums = []
+        for output in range(self._pe):
+            pairs = [(xs[lane], ws[output * self._simd + lane]) for lane in range(self._simd)]
+            total, cycles = add_up(m, self._terms(m, pairs, output), f"sum_{output}")
+            assert cycles + (DSP_CYCLES if self.uses_dsp else 0) == self.cycles
+            sums.append(total)
+        return sums
+
+    def _terms(self, m, pairs, output: int) -> list[Term]:
+        if self.uses_dsp:
+            return [self._product(m, x, w, f"product_{output}_{lane}") for lane, (x, w) in enumerate(pairs)]
+        if self._weights.are_signs:
+            return [self._passed_or_inverted(x, w) for x, w in pairs]
+        return [term for x, w in pairs for term in multiply(x, self._x_type, w, self._weights.dtype)]
+
+    def _passed_or_inverted(self, x, is_negative) -> Term:
+        value = x ^ is_negative.replicate(self._x_type.bits)
+        return Term(value.as_signed() if self._x_type.signed else value, self._x_type.low, self._x_type.high)
+
+    def _product(self, m, x, w, name: str) -> Term:
+        x_type, w_type = self._x_type, self._weights.dtype
+        corners = [a * b for a in (x_type.low, x_type.high) for b in (w_type.low, w_type.high)]
+        return Term(delay(m, x * w, DSP_CYCLES, name), min(corners), max(corners))

@@ -1,0 +1,132 @@
+"""Which stage serves which operator, and how operators fuse into stages."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from ..errors import GraphError
+from ..ir.argmax import ArgMax
+from ..ir.dense import Dense
+from ..ir.flatten import Flatten
+from ..ir.graph import Bounds, Graph, Ints, IntType, Node, TensorType
+from ..ir.requantize import Requantize
+from ..ir.table import Table
+from ..ir.threshold import Threshold
+from .argmax import ArgMaxStage
+from .dense import DenseStage
+from .function import LaneFunction
+from .lanewise import LanewiseStage
+from .plan import LayerPlan
+from .requantize import Requantizer
+from .stage import Stage
+from .table import TableLookup
+from .threshold import threshold_function
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """One stage to be: the operators it does, in order; it is named after the first and makes the last one's tensor."""
+
+    nodes: tuple[Node, ...]
+    source: TensorType
+    result: TensorType
+
+    @property
+    def name(self) -> str:
+        return self.nodes[0].name
+
+    @property
+    def output(self) -> str:
+        return self.nodes[-1].name
+
+    @property
+    def input(self) -> str:
+        return self.nodes[0].inputs[0]
+
+    @property
+    def kind(self) -> str:
+        return {Dense: "dense", ArgMax: "argmax"}.get(type(self.nodes[0]), "lanewise")
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of one weight as stored; 0 where there are none. Weights of +1 and -1 alone take one bit."""
+        if not isinstance(node := self.nodes[0], Dense):
+            return 0
+        if (abs(node.weights) == 1).all():
+            return 1
+        return IntType.of_range(int(node.weights.min()), int(node.weights.max())).bits
+
+
+Build = Callable[[Unit, LayerPlan, Mapping[str, Bounds]], Stage]
+Lower = Callable[[Node, int, IntType, Ints | None], LaneFunction]
+
+
+def _threshold(node: Threshold, lanes: int, x_type: IntType, lacking: Ints | None) -> LaneFunction:
+    if lacking is not None:
+        node = replace(node, thresholds=node.thresholds - lacking[:, None])
+    return threshold_function(node, lanes, x_type)
+
+
+def _requantize(node: Requantize, lanes: int, x_type: IntType, lacking: Ints | None) -> LaneFunction:
+    if lacking is not None:
+        node = replace(node, addend=node.addend + node.multiplier * lacking)
+    return Requantizer(node, lanes, x_type)
+
+
+def _table(node: Table, lanes: int, x_type: IntType, lacking: Ints | None) -> LaneFunction:
+    return TableLookup(node, lanes, x_type)
+
+
+FUNCTIONS: Mapping[type[Node], Lower] = {Threshold: _threshold, Requantize: _requantize, Table: _table}
+
+# A table's address is the very sum, so that it cannot make up for what the sum lacks.
+FUSED = (Threshold, Requantize)
+
+
+def _dense(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:
+    node, *rest = unit.nodes
+    assert isinstance(node, Dense)
+    make = (lambda lanes, x_type, lacking: FUNCTIONS[type(rest[0])](rest[0], lanes, x_type, lacking)) if rest else None
+    return DenseStage(
+        node, fold, unit.source.dtype, bounds[node.name], pixels=unit.source.pixels, make_function=make
+    )
+
+
+def _lanewise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:
+    function = FUNCTIONS[type(unit.nodes[0])](unit.nodes[0], fold.pe, unit.source.dtype, None)
+    return LanewiseStage(function, unit.source.channels, unit.source.pixels)
+
+
+def _argmax(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:
+    return ArgMaxStage(unit.source.channels, fold.pe, unit.source.dtype, unit.result.dtype, pixels=unit.source.pixels)
+
+
+STAGES: Mapping[type[Node], Build] = {
+    Dense: _dense,
+    Threshold: _lanewise,
+    Requantize: _lanewise,
+    Table: _lanewise,
+    ArgMax: _argmax,
+}
+
+
+def units(graph: Graph) -> tuple[Unit, ...]:
+    """The stages that ``graph`` needs, in topological order; Flatten needs none: it is a way to read a stream."""
+    found: list[Unit] = []
+    for node in graph.nodes:
+        if isinstance(node, Flatten):
+            continue
+        if type(node) not in STAGES:
+            known = ", ".join(sorted(kind.__name__ for kind in STAGES))
+            raise GraphError(f"{node.name}: no hardware for {type(node).__name__}; known operators: {known}")
+        if found and _fuses(graph, found[-1], node):
+            before = found.pop()
+            found.append(Unit((*before.nodes, node), before.source, graph.tensors[node.name]))
+            continue
+        found.append(Unit((node,), graph.tensors[node.inputs[0]], graph.tensors[node.name]))
+    return tuple(found)
+
+
+def _fuses(graph: Graph, before: Unit, node: Node) -> bool:
+    """A Dense takes the function of its sums along if nobody else reads them."""
+    is_next = before.output == node.inputs[0] and graph.readers(before.output) == (node.name,)
+    return is_next and isinstance(node, FUSED) and len(before.nodes) == 1 and isinstance(before.nodes[0], Dense)

@@ -1,0 +1,117 @@
+"""Thresholds: comparators side by side for up to three of them, a pipelined binary search for more."""
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import data
+
+from ..ir.graph import Ints, IntType
+from ..ir.threshold import Threshold
+from .arithmetic import delay
+from .function import LaneFunction, by_group, table_rom
+from .memory import choose_style, read_cycles
+
+MOST_COMPARATORS = 3
+
+
+def threshold_function(node: Threshold, lanes: int, x_type: IntType) -> LaneFunction:
+    """The cheaper of the two forms for the number of thresholds of ``node``."""
+    form = Comparators if node.thresholds.shape[1] <= MOST_COMPARATORS else BinarySearch
+    return form(node, lanes, x_type)
+
+
+def _grouped(node: Threshold, lanes: int, steps: int, x_type: IntType) -> tuple[Ints, IntType]:
+    """Thresholds as (groups, lanes, steps) and the type that compares with them; padding lanes yield zero where they can."""
+    low, high = x_type.low, x_type.high + 1
+    never = np.full((node.thresholds.shape[0], steps - node.thresholds.shape[1]), high)
+    rows = np.concatenate([np.clip(node.thresholds, low, high), never], axis=1)
+    zero = int(np.clip(-node.base, 0, steps))
+    grouped = by_group(rows, lanes, [low] * zero + [high] * (steps - zero))
+    return grouped, IntType.of_range(min(int(grouped.min()), low), max(int(grouped.max()), x_type.high))
+
+
+class Comparators(LaneFunction):
+    """Compares with all thresholds of a channel at once and counts those reached."""
+
+    def __init__(self, node: Threshold, lanes: int, x_type: IntType):
+        steps = node.thresholds.shape[1]
+        thresholds, self._type = _grouped(node, lanes, steps, x_type)
+        self._steps, self._base = steps, node.base
+        self._rom, self._layout = table_rom(thresholds.reshape(len(thresholds), -1), self._type)
+        self.lead = self._rom.latency
+        self.cycles = 1 if steps == 1 and node.base == 0 else 2
+        super().__init__(lanes, len(thresholds), x_type, node.result)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.thresholds = self._rom
+        m.d.comb += self._rom.address.eq(self.group)
+        word = data.View(self._layout, self._rom.word)
+        for lane in range(self.lanes):
+            reached = Signal(self._steps, name=f"reached_{lane}", reset_less=True)
+            for step in range(self._steps):
+                m.d.sync += reached[step].eq(self.x[lane] >= word[lane * self._steps + step])
+            if self.cycles == 1:
+                m.d.comb += self.y[lane].eq(reached)
+                continue
+            code = Signal.like(self.y[lane], name=f"code_{lane}", reset_less=True)
+            with m.Switch(reached):  # thresholds ascend, so that the bits reached are a thermometer
+                for count in range(self._steps + 1):
+                    with m.Case((1 << count) - 1):
+                        m.d.sync += code.eq(self._base + count)
+                with m.Default():
+                    m.d.sync += code.eq(self._base)
+            m.d.comb += self.y[lane].eq(code)
+        return m
+
+
+class BinarySearch(LaneFunction):
+    """Finds one bit of the count after the other: a comparator and a memory of 2**stage words for each."""
+
+    def __init__(self, node: Threshold, lanes: int, x_type: IntType):
+        self._bits = node.thresholds.shape[1].bit_length()
+        self._thresholds, self._type = _grouped(node, lanes, (1 << self._bits) - 1, x_type)
+        self._base = node.base
+        groups = len(self._thresholds)
+        self._styles = [choose_style(groups << stage, self._type.bits) for stage in range(self._bits)]
+        reads = [read_cycles(groups << stage, style) for stage, style in enumerate(self._styles)]
+        self._reads = reads
+        self.lead = reads[0]
+        self.cycles = sum(reads[1:]) + self._bits + int(self._base != 0)
+        super().__init__(lanes, groups, x_type, node.result)
+
+    def elaborate(self, platform):
+        m = Module()
+        for lane in range(self.lanes):
+            self._lane(m, lane)
+        return m
+
+    def _lane(self, m, lane):
+        value, group, found = self.x[lane], self.group, Const(0, 0)
+        for stage in range(self._bits):
+            rom = self._rom(lane, stage)
+            m.submodules[f"thresholds_{lane}_{stage}"] = rom
+            address = Cat(found, group) if self.groups > 1 else found
+            m.d.comb += rom.address.eq(address)
+            name = f"{{}}_{lane}_{stage}"
+            read = self._reads[stage]
+            if stage:
+                value = delay(m, value, read, name.format("value"))
+                found = delay(m, found, read, name.format("prefix"))
+            # The first stage is read ahead of its value: the group comes ``lead`` cycles early.
+            group = delay(m, group, read + 1, name.format("group")) if self.groups > 1 else group
+            threshold = rom.word.as_signed() if self._type.signed else rom.word
+            found_now = Signal(stage + 1, name=name.format("found"), reset_less=True)
+            m.d.sync += found_now.eq(Cat(value >= threshold, found))
+            value, found = delay(m, value, 1, name.format("kept")), found_now
+        if self._base:
+            code = Signal.like(self.y[lane], name=f"code_{lane}", reset_less=True)
+            m.d.sync += code.eq(found + self._base)
+            found = code
+        m.d.comb += self.y[lane].eq(found)
+
+    def _rom(self, lane, stage):
+        """Words at ``group << stage | prefix``: the threshold in the middle of what the prefix leaves open."""
+        half = 1 << (self._bits - stage - 1)
+        middles = self._thresholds[:, lane, half - 1 :: 2 * half]
+        rom, _ = table_rom(middles.reshape(-1, 1), self._type, self._styles[stage])
+        return rom

@@ -1,0 +1,40 @@
+"""How the weights of a Dense are stored: as signs, or as integers; and what each form adds to the sum."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..ir.graph import Ints, IntType
+from .function import words_of
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """Weights folded by ``pe`` and ``simd``: one memory word for each slot, lane (pe, simd) at pe * simd_total + simd.
+
+    are_signs: a bit is 1 for weight -1; the input is then *inverted*, not negated, which lacks a constant for each
+    output, ``offsets``, shape (outputs,): y = sum + offsets.
+    """
+
+    words: list[int]
+    dtype: IntType
+    are_signs: bool
+    offsets: Ints
+
+
+def store(weights: Ints, x_type: IntType, pe: int, simd: int) -> StoredWeights:
+    """Fold ``weights``, shape (outputs, inputs), into words in the order of slots: groups of outputs, then of inputs."""
+    are_signs = bool((np.abs(weights) == 1).all())
+    offsets = np.zeros(len(weights), np.int64)
+    if are_signs:
+        # An inverted input is (2**bits - 1) - x if unsigned, and -1 - x if signed.
+        inverted_zero = -1 if x_type.signed else x_type.high
+        offsets = -inverted_zero * (weights < 0).sum(axis=1)
+    values = (weights < 0).astype(np.int64) if are_signs else weights
+    dtype = IntType(1) if are_signs else IntType.of_range(int(values.min()), int(values.max()))
+    outputs, inputs = weights.shape
+    groups, beats = -(-outputs // pe), -(-inputs // simd)
+    padded = np.zeros((groups * pe, beats * simd), np.int64)
+    padded[:outputs, :inputs] = values
+    tiles = padded.reshape(groups, pe, beats, simd).transpose(0, 2, 1, 3).reshape(groups * beats, pe * simd)
+    return StoredWeights(words_of(tiles, dtype.bits), dtype, are_signs, offsets)
