@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,8 @@ def _encode(value: Any, key: str, arrays: Arrays) -> Any:
         return str(value)
     if isinstance(value, Node):
         return {"operator": type(value).__name__, **_encode_fields(value, key, arrays)}
+    if isinstance(value, Step):
+        value = replace(value, constants=tuple(np.asarray(constant) for constant in value.constants))
     if is_dataclass(value):
         return _encode_fields(value, key, arrays)
     if isinstance(value, np.ndarray):

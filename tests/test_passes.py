@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graphs import append, empty_graph, graphs, mlp, mlps, random_frames
 from hypothesis import given, settings
 
 from espalier.ir import ArgMax, Dense, Flatten, Graph, IntType, Output, Requantize, Table, Threshold
@@ -14,6 +13,7 @@ from espalier.ir.narrow_types import narrow_types
 from espalier.ir.ranges import find_bounds
 from espalier.ir.simplify import simplify
 from espalier.ir.store import digest
+from graphs import append, empty_graph, graphs, mlp, mlps, random_frames
 
 PASSES = [flatten_inputs, drop_dead_channels, clean_thresholds, narrow_types, simplify]
 
