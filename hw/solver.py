@@ -151,13 +151,13 @@ def issue_all(net: Network, times: Ints, done: Ints, blocker: Ints) -> int:
             open_ones = np.flatnonzero(done < net.total)
             if len(open_ones) == 0:
                 return -1
-            current, idle = open_ones[0], 0
+            current, idle = int(open_ones[0]), 0
             continue
         idle = 0 if moved else idle + 1
         wanted = net.need_process[blocker[current]]
         if idle > len(net.slots) or done[wanted] == net.total[wanted]:
             return current
-        current = wanted
+        current = int(wanted)
 
 
 @njit(cache=True)
@@ -177,8 +177,8 @@ def slowest_circle(net: Network, times: Ints, p: int) -> tuple[int, int, Ints]:
         slot = i % net.slots[p]
         before = seen[offset[p] + slot]
         if before >= 0:
-            cycles = times[net.first[p] + way_index[before]] - times[net.first[p] + i]
-            frames = (way_index[before] - i) // net.slots[p]
+            cycles = int(times[net.first[p] + way_index[before]] - times[net.first[p] + i])
+            frames = int((way_index[before] - i) // net.slots[p])
             if cycles * best_frames > best_cycles * frames:
                 best_cycles, best_frames, best_from, best_to = cycles, frames, before, place
         seen[offset[p] + slot] = place

@@ -24,7 +24,7 @@ class Need:
     """Slot s of the owner issues no earlier than ``delay`` cycles after slot ``slot[s]`` of ``process``.
 
     slot: (slots of the owner,) slot numbers of the same frame; negative ones reach into earlier frames (-1: the last
-        slot of the frame before), those past the end into later ones. Before frame 0, and at NONE, nothing is waited for.
+        slot of the frame before), those past the end into later ones. NONE, and what lies before frame 0, is no wait.
     what: what is waited for, in words, for messages.
     """
 
@@ -114,19 +114,16 @@ def connect(
         if link.depth is not None:
             needs[link.producer].append(_need_room(link, link.depth, schedules, starts, takes))
     stalls = allowed or {}
-    return [
-        Process(name, schedule.slots, tuple(needs[name]), stalls.get(name)) for name, schedule in schedules.items()
-    ]
+    return [Process(name, schedule.slots, tuple(needs[name]), stalls.get(name)) for name, schedule in schedules.items()]
 
 
-def handshakes(
-    times: Mapping[str, Ints], schedules: Mapping[str, Schedule], links: Sequence[Link]
-) -> dict[str, Ints]:
-    """The cycles in which the beats of each link are taken, shape (frames * beats,), from the ``times`` of ``solve``."""
-    return {
-        link.name: times[link.consumer].reshape(-1, schedules[link.consumer].slots)[:, _beats(schedules, link)[1]].ravel()
-        for link in links
-    }
+def handshakes(times: Mapping[str, Ints], schedules: Mapping[str, Schedule], links: Sequence[Link]) -> dict[str, Ints]:
+    """The cycles, (frames * beats,), in which the beats of each link are taken, from the ``times`` of ``solve``."""
+    found = {}
+    for link in links:
+        taking = schedules[link.consumer].takes[link.in_port]
+        found[link.name] = times[link.consumer].reshape(-1, len(taking))[:, taking].ravel()
+    return found
 
 
 def _beats(schedules: Mapping[str, Schedule], link: Link) -> tuple[Ints, Ints]:
@@ -134,19 +131,18 @@ def _beats(schedules: Mapping[str, Schedule], link: Link) -> tuple[Ints, Ints]:
     for process in (link.producer, link.consumer):
         if process not in schedules:
             raise PlanError(f"{link.name}: no process {process!r}; known are {', '.join(schedules)}")
-    ends = (link.producer, link.out_port, schedules[link.producer].starts), (
-        link.consumer,
-        link.in_port,
-        schedules[link.consumer].takes,
+    sides = (
+        (link.producer, link.out_port, schedules[link.producer].starts),
+        (link.consumer, link.in_port, schedules[link.consumer].takes),
     )
-    for process, port, ports in ends:
+    for process, port, ports in sides:
         if port not in ports:
             raise PlanError(f"{link.name}: {process} has no port {port!r}; known are {', '.join(ports) or 'none'}")
-    starts, takes = (np.flatnonzero(ports[port]) for _, port, ports in ends)
+    starts, takes = (np.flatnonzero(ports[port]) for _, port, ports in sides)
     if len(starts) != len(takes):
         raise PlanError(
-            f"{link.name}: {link.producer} starts {len(starts)} beats per frame, but {link.consumer} takes {len(takes)}; "
-            f"both must agree"
+            f"{link.name}: {link.producer} starts {len(starts)} beats per frame, "
+            f"but {link.consumer} takes {len(takes)}; both must agree"
         )
     return starts, takes
 
