@@ -28,7 +28,8 @@ def quantize_inputs(graph: Graph, reals: NDArray | Mapping[str, NDArray]) -> dic
     for port, name, values in _ports(graph, reals):
         if values.shape[1:] != port.model_shape:
             raise GraphError(f"input {name}: has shape {list(values.shape)}, need {_frames_of(port.model_shape)}")
-        converted = np.asarray(values if port.chain is None else port.chain(values))
+        values = values.reshape(len(values), *port.type.shape)
+        converted = values if port.chain is None else port.chain(values)
         whole = np.rint(converted)
         wrong = converted[whole != converted]  # NaN too
         if wrong.size:
@@ -37,7 +38,7 @@ def quantize_inputs(graph: Graph, reals: NDArray | Mapping[str, NDArray]) -> dic
         wrong = whole[(whole < dtype.low) | (whole > dtype.high)]
         if wrong.size:
             raise GraphError(f"input {name}: code {wrong.flat[0]:.0f} does not fit {dtype}; clip or rescale the data")
-        codes[name] = whole.astype(np.int64).reshape(len(whole), *port.type.shape)
+        codes[name] = whole.astype(np.int64)
     return codes
 
 

@@ -124,7 +124,8 @@ class Bounds:
 class Input:
     """Where data enters: the model's reals, shape ``model_shape`` without frame axis, become codes by ``chain``.
 
-    ``chain`` is None where the host has no conversion (raw integers are what the model takes).
+    The reals are brought to the shape of ``type`` first, their order kept. ``chain`` is None where the host has no
+    conversion (raw integers are what the model takes).
     """
 
     name: str

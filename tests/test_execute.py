@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from espalier.errors import GraphError
-from espalier.ir import Chain, Dense, Flatten, Input, IntType, TensorType, dequantize_outputs, execute, quantize_inputs
+from espalier.ir import (
+    Chain,
+    Dense,
+    Flatten,
+    Graph,
+    Input,
+    IntType,
+    TensorType,
+    dequantize_outputs,
+    execute,
+    quantize_inputs,
+)
 from graphs import append, empty_graph, mlp, random_frames
 
 
@@ -60,7 +71,7 @@ def test_inputs_of_different_frames_are_named():
         execute(graph, {"x": CODES, "z": np.ones((2, 1), dtype=int)})
 
 
-def with_chains(chain) -> object:
+def with_chains(chain) -> Graph:
     inputs = (replace(GRAPH.inputs[0], model_shape=(4,), chain=chain),)
     return replace(GRAPH, inputs=inputs, outputs=(replace(GRAPH.outputs[0], chain=chain, model_shape=(1, 1)),))
 
@@ -69,6 +80,16 @@ def test_reals_become_codes_of_the_input_shape():
     codes = quantize_inputs(with_chains(Doubling()), np.array([[0.5, 1, 1.5, 2]], dtype=np.float32))
     np.testing.assert_array_equal(codes["x"], CODES)
     assert codes["x"].dtype == np.int64
+
+
+class TimesOneAndTwo(Chain):
+    def __call__(self, values):
+        return values * np.array([1, 2], dtype=np.float32)  # along the channels
+
+
+def test_conversion_by_channel_sees_the_shape_of_the_input():
+    codes = quantize_inputs(with_chains(TimesOneAndTwo()), np.array([[1, 1, 3, 2]], dtype=np.float32))
+    np.testing.assert_array_equal(codes["x"], CODES)
 
 
 def test_raw_integers_pass_where_there_is_no_chain():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from espalier.ir import ArgMax, Dense, Flatten, Graph, IntType, Output, Requantize, Table, Threshold
+from espalier.ir import ArgMax, Chain, Dense, Flatten, Graph, IntType, Output, Requantize, Step, Table, Threshold
 from espalier.ir.clean_thresholds import clean_thresholds
 from espalier.ir.dead_channels import drop_dead_channels
 from espalier.ir.execute import execute
@@ -245,6 +245,14 @@ def test_flatten_beside_another_reader_stays():
     graph = append(empty_graph((2, 3, 2)), Flatten, "flat")
     graph = replace(graph, outputs=(*graph.outputs, Output("z", "x", (2, 3, 2))))
     assert flatten_inputs(graph) is graph
+
+
+@pytest.mark.parametrize("constant, nodes", [(np.ones(1), 0), (np.ones(2), 1)])
+def test_flatten_after_a_conversion_by_channel_stays(constant, nodes):
+    graph = append(empty_graph((2, 3, 2)), Flatten, "flat")
+    chain = Chain((Step("Mul", (constant,)),))
+    graph = replace(graph, inputs=(replace(graph.inputs[0], chain=chain),))
+    assert len(flatten_inputs(graph).nodes) == nodes
 
 
 def test_argmax_keeps_its_channels():
