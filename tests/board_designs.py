@@ -1,0 +1,66 @@
+"""Small designs that the tests of boards/ synthesize."""
+
+import numpy as np
+from amaranth.back import verilog
+from amaranth.hdl import Module, Signal
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out
+
+
+class Reader(Component):
+    """A block RAM that is read in every cycle, and ``registers`` registers without reset behind it."""
+
+    def __init__(self, width: int, depth: int, *, registers: int = 2, reset_less: bool = True, writable: bool = False):
+        self.width, self.registers, self.reset_less = width, registers, reset_less
+        words = np.random.default_rng(width).integers(0, 2**width, depth)
+        self.memory = Memory(
+            shape=width, depth=depth, init=[int(word) for word in words],
+            attrs={"ram_style": "block", "no_rw_check": 1},
+        )  # fmt: skip
+        ports = {"a__payload": In(range(depth)), "y__payload": Out(width)}
+        if writable:
+            ports |= {"w__payload": In(width), "w__valid": In(1), "w__address": In(range(depth))}
+        super().__init__(ports)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.memory = self.memory
+        port = self.memory.read_port()
+        m.d.comb += port.addr.eq(self.a__payload)
+        if hasattr(self, "w__valid"):
+            write = self.memory.write_port()
+            m.d.comb += [write.en.eq(self.w__valid), write.addr.eq(self.w__address), write.data.eq(self.w__payload)]
+        data = port.data
+        for index in range(self.registers):
+            register = Signal(self.width, name=f"register{index}", reset_less=self.reset_less)
+            m.d.sync += register.eq(data)
+            data = register
+        m.d.comb += self.y__payload.eq(data)
+        return m
+
+
+class Readers(Component):
+    """Several of them side by side, as layers named by their keys, each with the same address in its lowest bits."""
+
+    def __init__(self, readers: dict[str, Reader]):
+        self.readers = readers
+        total = sum(reader.width for reader in readers.values())
+        super().__init__({"x": In(14), "w": In(36), "w_address": In(14), "w_valid": In(1), "y": Out(total)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        low = 0
+        for name, reader in self.readers.items():
+            m.submodules[name] = reader
+            m.d.comb += reader.a__payload.eq(self.x)
+            m.d.comb += self.y[low : low + reader.width].eq(reader.y__payload)
+            low += reader.width
+            if hasattr(reader, "w__valid"):
+                m.d.comb += [reader.w__payload.eq(self.w), reader.w__address.eq(self.w_address)]
+                m.d.comb += reader.w__valid.eq(self.w_valid)
+        return m
+
+
+def convert(design: Component, name: str = "top") -> str:
+    """Verilog text of ``design``."""
+    return verilog.convert(design, name=name, emit_src=False)
