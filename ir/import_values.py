@@ -89,6 +89,19 @@ class Value:
         return next((n for n, step in zip(self.names, self.steps, strict=True) if step.operator in HOST_ONLY), None)
 
 
+def represented(grid: Grid, low: Ints, high: Ints) -> Grid:
+    """The grid with the noise of the model computing its reals in float32 from codes ``low`` to ``high``."""
+    dyadic = all(value == 0 or Fraction(float(value)) == value for value in (*grid.scale, *grid.offset))
+    reach = np.maximum(np.abs(grid.step * low + grid.base), np.abs(grid.step * high + grid.base))
+    exact = dyadic and not grid.offset.any() and all(odd_part(s) * int(n) < 2**24 for s, n in zip(grid.scale, reach))
+    return replace(grid, noise=np.zeros(grid.channels) if exact else grid.largest(low, high) * 2.0**-23)
+
+
+def odd_part(scale: Fraction) -> int:
+    """The odd factor of a dyadic number's numerator: with it, integers below 2**24 / odd_part times scale are float32."""
+    return scale.numerator >> ((scale.numerator & -scale.numerator).bit_length() - 1) if scale else 0
+
+
 def collapse(constant: NDArray) -> NDArray:
     """A scalar where all entries are equal, so that equal channels are seen to be equal."""
     constant = np.asarray(constant)
@@ -104,9 +117,20 @@ def is_affine(step: Step) -> bool:
     return step.operator in AFFINE and not (step.operator == "Div" and step.position == 1)
 
 
+def is_monotone(step: Step) -> bool:
+    """Whether the step is known to rise all the way, or to fall all the way, in every channel."""
+    if step.operator in ("Abs", "Pow") or (step.operator == "Div" and step.position == 1):
+        return False
+    if step.operator in ("LeakyRelu", "Elu") and float(step.attributes.get("alpha", 0.01)) < 0:
+        return False
+    if step.operator == "PRelu" and (step.constants[0] < 0).any():
+        return False
+    return step.operator == "Clip" or all(np.isfinite(constant).all() for constant in step.constants)
+
+
 def apply_affine(grid: Grid, step: Step, node: str, low: Ints, high: Ints) -> Grid:
     """The grid after an affine step, exact in real arithmetic; codes reach from ``low`` to ``high``."""
-    factor, term, shift = _line(step)
+    factor, term, shift = _line(step, node)
     if any(f == 0 for f in np.ravel(factor)):
         raise GraphError(f"{node}: multiplies by zero; remove the layer or train it again")
     scale, offset = grid.scale * factor, grid.offset * factor + term
@@ -116,7 +140,7 @@ def apply_affine(grid: Grid, step: Step, node: str, low: Ints, high: Ints) -> Gr
     return replace(moved, noise=np.broadcast_to(noise, (grid.channels,)))
 
 
-def _line(step: Step) -> tuple[Any, Any, Any]:
+def _line(step: Step, node: str) -> tuple[Any, Any, Any]:
     """factor and term of factor * x + term, and the largest constant that the model adds on the way."""
     one, zero = Fraction(1), Fraction(0)
     if step.operator == "Neg":
@@ -124,12 +148,12 @@ def _line(step: Step) -> tuple[Any, Any, Any]:
     if step.operator == "BatchNormalization":
         factor, term = batch_normalization_line(step)
         if not (np.isfinite(factor).all() and np.isfinite(term).all()):
-            raise GraphError("a batch normalization overflows float32; train it again with a larger epsilon")
+            raise GraphError(f"{node}: overflows float32; train it again with a larger epsilon")
         mean, bias = (step.constants[i].astype(np.float64) for i in (2, 1))
         return fractions(factor), fractions(term), np.abs(mean * factor) + np.abs(bias)
     constant = step.constants[0]
     if not np.isfinite(constant).all():
-        raise GraphError(f"{step.operator} by an infinite constant; clip it")
+        raise GraphError(f"{node}: has an infinite constant; clip it")
     exact = fractions(constant)
     match step.operator, step.position:
         case "Add", _:
@@ -142,7 +166,7 @@ def _line(step: Step) -> tuple[Any, Any, Any]:
             return exact, zero, 0
         case _:
             if not np.all(constant):
-                raise GraphError("Div by zero; export the model again")
+                raise GraphError(f"{node}: divides by zero; export the model again")
             return one / exact, zero, 0
 
 
