@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+Interface = Literal["stream", "axi-stream"]
+
 
 @dataclass(frozen=True)
 class LayerPlan:
@@ -27,4 +29,4 @@ class Plan:
     clock_mhz: float = 100.0
     layers: Mapping[str, LayerPlan] = field(default_factory=dict)
     depths: Mapping[str, int] = field(default_factory=dict)
-    interface: Literal["stream", "axi-stream"] = "stream"
+    interface: Interface = "stream"

@@ -11,6 +11,14 @@ from ..ir.graph import Ints
 from .timing import Deadlock, Need, Process
 
 
+def _compiled(function):
+    """Machine code, kept on disk for the next run where some folder for it can be written."""
+    try:
+        return njit(cache=True)(function)
+    except RuntimeError:  # numba's, when it finds no such folder
+        return njit(function)
+
+
 class Network(NamedTuple):
     """All processes in flat arrays; process p owns needs ``need_first[p]`` to ``need_first[p + 1]``.
 
@@ -108,7 +116,7 @@ def _describe_waits(processes: Sequence[Process], blocker: Ints, stuck: int) -> 
     return f"deadlock: {', '.join(waits)}; make a queue on this circle deeper"
 
 
-@njit(cache=True)
+@_compiled
 def _advance(net: Network, p: int, times: Ints, done: Ints, blocker: Ints) -> bool:
     """Issue slots of ``p`` until one needs a slot without a time (that need goes to ``blocker``) or none is left."""
     slots, first, total, start = net.slots[p], net.first[p], net.total[p], done[p]
@@ -138,7 +146,7 @@ def _advance(net: Network, p: int, times: Ints, done: Ints, blocker: Ints) -> bo
     return True
 
 
-@njit(cache=True)
+@_compiled
 def issue_all(net: Network, times: Ints, done: Ints, blocker: Ints) -> int:
     """Fill ``times``; returns -1, or a process whose waits, followed along ``blocker``, lead to no issue.
 
@@ -160,7 +168,7 @@ def issue_all(net: Network, times: Ints, done: Ints, blocker: Ints) -> int:
         current = int(wanted)
 
 
-@njit(cache=True)
+@_compiled
 def slowest_circle(net: Network, times: Ints, p: int) -> tuple[int, int, Ints]:
     """Follow what delayed the last slot of ``p`` back to the start, without stall patterns.
 
@@ -187,7 +195,7 @@ def slowest_circle(net: Network, times: Ints, p: int) -> tuple[int, int, Ints]:
     return best_cycles, best_frames, np.unique(way_process[best_from : best_to + 1])
 
 
-@njit(cache=True)
+@_compiled
 def _cause(net: Network, times: Ints, p: int, i: int) -> tuple[int, int]:
     """Process and index of a slot that slot ``i`` of ``p`` had to wait for up to its last cycle; index -1 if none."""
     time = times[net.first[p] + i]

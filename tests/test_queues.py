@@ -123,3 +123,8 @@ def test_join_gets_the_room_its_longer_branch_needs():
         Link("y", "join", "y", "sink_y", "x", 2, 1),
     ]
     assert smallest_depths(schedules, links) == {"x": 1, "short": 12, "long": 3, "delayed": 10, "y": 3}
+
+
+def test_a_wire_has_no_depth_to_fix():
+    with pytest.raises(PlanError, match="depths: no queue 'x'; known are fc1_y, fc2_y, y"):
+        smallest_depths(*perceptron(), {"x": 2})

@@ -1,3 +1,5 @@
+from time import thread_time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +20,6 @@ from espalier.hw.timing import (
     source,
 )
 from pipelines import pipelines, play
-
-ALWAYS = np.ones(1, bool)
 
 
 def slots(*numbers):
@@ -139,3 +139,12 @@ def test_pattern_that_never_allows_is_an_error():
 def test_need_of_wrong_length_is_an_error():
     with pytest.raises(PlanError, match="a: waits for 1 slots of 'b'; needed are one for each of its 2 slots"):
         solve([Process("a", 2, (Need("b", slots(0), 1),)), Process("b", 1)], 1)
+
+
+def test_solver_handles_five_million_slots_a_second():
+    needs = (Need("a", slots(*range(-1, 999)), 1),)
+    processes = [Process("a", 1000), Process("b", 1000, needs), Process("c", 1000, needs, bits("1101"))]
+    solve(processes, 1)
+    start = thread_time()
+    solve(processes, 1000)
+    assert thread_time() - start < 3e6 / 5e6

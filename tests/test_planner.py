@@ -1,0 +1,170 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from espalier.errors import PlanError
+from espalier.hw.design import generate
+from espalier.hw.folding_file import Folding
+from espalier.hw.folds import choose_from
+from espalier.hw.operators import units
+from espalier.hw.plan import LayerPlan
+from espalier.hw.planner import DEFAULT_MULTIPLIERS, plan, plan_table
+from espalier.hw.queues import analyse
+from espalier.ir.argmax import ArgMax
+from espalier.ir.dense import Dense
+from espalier.ir.flatten import Flatten
+from espalier.ir.threshold import Threshold
+from graphs import append, empty_graph
+
+STEPS = np.arange(-20, 20, 13)
+
+
+def perceptron(*widths, argmax=False):
+    """Dense layers with thresholds between them; the input is an image of one row."""
+    graph = append(empty_graph((1, 1, widths[0])), Flatten, "flat")
+    for layer, (inputs, outputs) in enumerate(pairwise(widths), start=1):
+        weights = np.resize(np.array([1, -3, 2, 0, -1]), (outputs, inputs))
+        graph = append(graph, Dense, f"fc{layer}", weights=weights)
+        if layer < len(widths) - 1:
+            graph = append(graph, Threshold, f"fc{layer}_act", thresholds=np.tile(STEPS, (outputs, 1)))
+    return append(graph, ArgMax, "best") if argmax else graph
+
+
+def cycles_of(graph, found):
+    return {
+        unit.name: choose_from(unit, found.layers[unit.name].pe, found.layers[unit.name].simd).folds[0].cycles
+        for unit in units(graph)
+    }
+
+
+def multipliers_of(found):
+    return sum(layer.pe * layer.simd for name, layer in found.layers.items() if name.startswith("fc"))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=4), st.integers(1, 600), st.booleans())
+def test_plan_for_a_target_reaches_it(widths, cycles, argmax):
+    graph = perceptron(*widths, argmax=argmax)
+    found = plan(graph, fps=100e6 / cycles)
+    design = generate(graph, found)
+    assert analyse(design.schedules, design.links).ii_cycles <= cycles
+
+
+def test_no_cheaper_fold_reaches_the_target():
+    unit = units(perceptron(13, 11))[0]
+    fold = plan(perceptron(13, 11), fps=10e6).layers["fc1"]
+    enough = [pe * simd for pe in range(1, 12) for simd in range(1, 14) if -(-11 // pe) * -(-13 // simd) <= 10]
+    assert fold.pe * fold.simd == min(enough)
+    assert unit.name == "fc1"
+
+
+def test_budget_is_spent_where_the_pipeline_waits():
+    graph = perceptron(64, 64, 8)
+    found = plan(graph, multipliers=18)
+    assert multipliers_of(found) == 18
+    assert cycles_of(graph, found) == {"fc1": 256, "fc2": 256}
+
+
+def test_without_target_the_budget_is_the_default():
+    assert DEFAULT_MULTIPLIERS - 8 < multipliers_of(plan(perceptron(64, 64, 48, 10))) <= DEFAULT_MULTIPLIERS
+
+
+def test_ragged_fold_costs_what_ceil_says():
+    folding = Folding(layers={"fc1": {"pe": 4, "simd": 8}})
+    graph = perceptron(64, 37)
+    design = generate(graph, plan(graph, folding=folding))
+    assert analyse(design.schedules, design.links).ii_cycles == 8 * 10
+
+
+def test_lanes_match_the_layer_before():
+    found = plan(perceptron(64, 64, 64, 10, argmax=True), fps=100e6 / 64)
+    assert found.layers["fc2"].simd == found.layers["fc1"].pe
+    assert found.layers["best"].pe == found.layers["fc3"].pe
+
+
+def test_stage_without_multipliers_keeps_pace():
+    graph = append(empty_graph((12,)), Threshold, "levels", thresholds=np.tile([3, 7], (12, 1)))
+    assert plan(graph, fps=25e6).layers["levels"].pe == 3
+
+
+def test_folding_file_goes_before_the_planner():
+    folding = Folding(70.0, "axi-stream", {"fc2": {"pe": 5, "memory": "logic"}}, {"fc1": 9})
+    found = plan(perceptron(12, 10, 6), folding=folding, multipliers=20)
+    assert (found.clock_mhz, found.interface, found.depths) == (70.0, "axi-stream", {"fc1": 9})
+    assert (found.layers["fc2"].pe, found.layers["fc2"].memory) == (5, "logic")
+    assert multipliers_of(found) <= 20
+
+
+def test_argument_goes_before_the_folding_file():
+    found = plan(perceptron(4, 4), folding=Folding(70.0, "axi-stream"), clock_mhz=50.0, interface="stream")
+    assert (found.clock_mhz, found.interface) == (50.0, "stream")
+
+
+def test_folds_without_names_go_to_the_dense_layers_in_order():
+    folding = Folding(dense=({"pe": 2, "simd": 3}, {"pe": 1, "simd": 4}))
+    found = plan(perceptron(12, 10, 6, argmax=True), folding=folding)
+    assert found.layers["fc1"] == LayerPlan(pe=2, simd=3)
+    assert found.layers["fc2"] == LayerPlan(pe=1, simd=4)
+
+
+@pytest.mark.parametrize(
+    "folding, words",
+    [
+        (Folding(layers={"fc9": {}}), "folds 'fc9', which is no layer; layers: fc1, fc2"),
+        (Folding(layers={"fc1": {"pe": 11}}), "fc1: fold larger than the layer: pe 11, but it has 10 outputs"),
+        (Folding(layers={"fc1": {"simd": 13}}), "fc1: fold larger than the layer: simd 13, but it has 12 inputs"),
+        (Folding(layers={"best": {"pe": 7}}), "best: fold larger than the layer: pe 7, but it has 6 channels"),
+        (Folding(layers={"best": {"simd": 2}}), "best: simd 2, but only dense layers have one"),
+        (Folding(dense=({"pe": 1, "simd": 1},)), "folds 1 dense layers, but the model has 2: fc1, fc2"),
+    ],
+)
+def test_folding_that_does_not_fit_is_explained(folding, words):
+    with pytest.raises(PlanError, match=words):
+        plan(perceptron(12, 10, 6, argmax=True), folding=folding)
+
+
+@pytest.mark.parametrize(
+    "target, words",
+    [
+        (
+            {"fps": 250e6},
+            r"target of 250,000,000 fps .* best at 100 MHz is 100,000,000 fps, 2.5 times less, or 1 cycle ",
+        ),
+        ({"fps": 0.0}, "a target of 0 fps; it must be above 0"),
+        ({"clock_mhz": 0.0}, "a clock of 0 MHz; it must be above 0"),
+        (
+            {"fps": 10e6, "multipliers": 14},
+            r"6,666,667 fps, 1.5 times less, or 15 cycles .*, with 14 multipliers; it takes 18",
+        ),
+        ({"multipliers": 1}, "a budget of 1 multipliers is too small; these layers take at least 2"),
+        ({"fps": 10e6, "folding": Folding(layers={"fc1": {"pe": 1, "simd": 4}})}, "30 cycles per frame, set by fc1"),
+    ],
+)
+def test_unreachable_target_says_by_how_much(target, words):
+    with pytest.raises(PlanError, match=words):
+        plan(perceptron(12, 10, 6), **target)
+
+
+def test_table_has_a_row_for_each_stage():
+    graph = perceptron(12, 10, 6, argmax=True)
+    folding = Folding(layers={"fc1": {"pe": 5, "simd": 4}, "fc2": {"pe": 2, "simd": 3}})
+    design = generate(graph, plan(graph, folding=folding))
+    rows = {row["layer"]: row for row in plan_table(design, analyse(design.schedules, design.links))}
+    assert list(rows) == list(design.stages)
+    assert rows["fc2"] | {"depths": 0, "waits": 0} == {
+        "layer": "fc2",
+        "kind": "dense",
+        "engine": "mac",
+        "pe": 2,
+        "simd": 3,
+        "cycles": 12,
+        "busy": 1.0,
+        "depths": 0,
+        "weight_bits": 3,
+        "waits": 0,
+    }
+    assert rows["fc1"]["depths"] == {"fc1": design.stages["fc1"].depth}
+    assert rows["best"]["engine"] is None
