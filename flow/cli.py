@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from ..errors import EspalierError
 from . import options as o
+from .mismatch import Mismatch
 
 app = typer.Typer(
     help="Exact FPGA accelerators for pruned, quantized networks: train, import, plan, generate, simulate, synthesize.",
@@ -23,19 +24,30 @@ app = typer.Typer(
 def train(
     recipe: Annotated[str, Argument(help="digits-mlp, tfc-w1a1, tfc-w1a2 or tfc-w2a2.")],
     output: Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Run folder; an unfinished run continues.")],
-    data: Annotated[Path | None, Option(metavar="FILE", help="mnist.npz for the tfc recipes. Default: bundled digits.")] = None,
-    epochs: Annotated[int | None, Option(help="Passes over the training set. Default: the recipe's.")] = None,
-    seed: Annotated[int, Option(help="Seed of weights and order of samples.")] = 0,
-    weight_bits: Annotated[str | None, Option(metavar="LIST", help="Bits, 1 to 8: one for all layers or 4,4,8.")] = None,
-    activation_bits: Annotated[str | None, Option(metavar="LIST", help="Bits, 1 to 8, as for --weight-bits.")] = None,
-    prune: Annotated[float | None, Option(help="Share of hidden channels to prune, 0 to below 1.")] = None,
+    data: Annotated[Path | None, Option(metavar="FILE", help="Data set: mnist.npz for the tfc recipes.")] = None,
+    hidden: Annotated[str | None, Option(metavar="LIST", help="Channels of the hidden layers, such as 64,48.")] = None,
+    weight_bits: Annotated[str | None, Option(metavar="LIST", help="1 to 8: one for all layers, or 4,4,2.")] = None,
+    activation_bits: Annotated[str | None, Option(metavar="LIST", help="1 to 8: one for all, or per hidden layer.")] = None,
+    input_bits: Annotated[int | None, Option(help="1 to 8 bits of the input's quantizer.")] = None,
+    prune: Annotated[
+        str | None,
+        Option(metavar="LIST", help="Per hidden layer the share of channels to remove (0.5) or channels to keep (37)."),
+    ] = None,
+    epochs: Annotated[int | None, Option(help="Passes over the training set.")] = None,
+    batch_size: Annotated[int | None, Option(help="Samples per step.")] = None,
+    learning_rate: Annotated[float | None, Option(help="Highest step size; it rises, then falls to 0.")] = None,
+    seed: Annotated[int | None, Option(help="Seed of the weights and of the order of samples.")] = None,
+    threads: Annotated[int, Option(help="CPU threads; results depend on their number.")] = 1,
     json: o.Json = False,
 ) -> None:
-    """Train, prune and quantize a network; writes a run folder with model.onnx."""
+    """Train, prune and quantize a network into a run folder; options left out are the recipe's."""
     from .training import train_verb
 
-    changes = {"epochs": epochs, "seed": seed, "weight_bits": weight_bits, "activation_bits": activation_bits, "prune": prune}
-    train_verb(recipe, output, data, changes, json)
+    changes = {
+        "hidden": hidden, "weight_bits": weight_bits, "activation_bits": activation_bits, "input_bits": input_bits,
+        "prune": prune, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+    }  # fmt: skip
+    train_verb(recipe, output, data, changes, threads, json)
 
 
 @app.command("import")
@@ -51,8 +63,8 @@ def import_(
 
 @app.command()
 def plan(
-    build: o.BuildPath, fps: o.Fps = None, clock_mhz: o.ClockMhz = 100.0, multipliers: o.Multipliers = None,
-    folding: o.Folding = None, interface: o.Interface = "stream", force: o.Force = False, json: o.Json = False,
+    build: o.BuildPath, fps: o.Fps = None, clock_mhz: o.ClockMhz = None, multipliers: o.Multipliers = None,
+    folding: o.Folding = None, interface: o.Interface = None, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Choose engine, pe, simd and queue depths of each layer, and predict every cycle."""
     from . import verbs
@@ -70,7 +82,7 @@ def generate(build: o.BuildPath, force: o.Force = False, json: o.Json = False) -
 
 @app.command()
 def simulate(
-    build: o.BuildPath, frames: o.Frames = 100, inputs: o.Inputs = None, stall: o.Stall = 0.3, seed: o.Seed = 0,
+    build: o.BuildPath, frames: o.Frames = None, inputs: o.Inputs = None, stall: o.Stall = 0.3, seed: o.Seed = 0,
     waves: o.Waves = None, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Run the Verilog under cocotb and Verilator; check each beat's value and cycle. Status 1 if one differs."""
@@ -93,9 +105,9 @@ def synth(
 @app.command()
 def build(
     model: o.ModelPath, output: o.Output, input_type: o.InputType = None, argmax: o.ArgMax = False,
-    fps: o.Fps = None, clock_mhz: o.ClockMhz = 100.0, multipliers: o.Multipliers = None,
-    folding: o.Folding = None, interface: o.Interface = "stream",
-    frames: o.Frames = 100, inputs: o.Inputs = None, stall: o.Stall = 0.3, seed: o.Seed = 0, waves: o.Waves = None,
+    fps: o.Fps = None, clock_mhz: o.ClockMhz = None, multipliers: o.Multipliers = None,
+    folding: o.Folding = None, interface: o.Interface = None,
+    frames: o.Frames = None, inputs: o.Inputs = None, stall: o.Stall = 0.3, seed: o.Seed = 0, waves: o.Waves = None,
     device: o.Device = "ecp5-25k", seeds: o.Seeds = 1, place: o.Place = True,
     force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
@@ -150,6 +162,9 @@ def run(arguments: Sequence[str]) -> int:
     """The exit status of one command line; errors are printed as one line on stderr."""
     try:
         return typer.main.get_command(app).main(list(arguments), prog_name="espalier", standalone_mode=False) or 0
+    except Mismatch as mismatch:
+        print(f"espalier: mismatch: {mismatch}", file=sys.stderr)
+        return 1
     except (EspalierError, typer.TyperException) as error:
         return fail(str(error) if isinstance(error, EspalierError) else error.format_message())
     except OSError as error:

@@ -1,5 +1,6 @@
 """Users' own arrays: frames and labels from files, and the share of frames whose class is right."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,4 +94,16 @@ def classes(graph: Graph, outputs: Mapping[str, Ints]) -> Ints:
 def decision(port: Output) -> float:
     """Above which a single real means class 1: one half after a sigmoid, zero for a logit or -1 and +1."""
     steps = port.chain.steps if port.chain else ()
-    return 0.5 if steps and steps[-1].operator == "Sigmoid" else 0.0
+    return 0.5 if any(step.operator == "Sigmoid" for step in steps) else 0.0
+
+
+def compact(codes: Ints) -> NDArray:
+    """``codes`` in the narrowest integer type of numpy that holds them."""
+    return codes.astype(np.result_type(np.min_scalar_type(codes.min()), np.min_scalar_type(codes.max())))
+
+
+def archive(arrays: Mapping[str, NDArray]) -> bytes:
+    """The content of an .npz; equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()

@@ -1,15 +1,12 @@
 """Runs the exact integer reference of a build folder on the user's own data."""
 
-import io
 import json
 from pathlib import Path
-
-import numpy as np
 
 from ..errors import BuildError
 from ..ir.execute import dequantize_outputs
 from ..ir.store import load
-from .data import accuracy, load_frames, load_labels, run
+from .data import accuracy, archive, load_frames, load_labels, run
 from .folder import file_digest, open_build, read_build, write_atomic
 from .progress import progress
 from .table import pairs
@@ -44,12 +41,6 @@ def record(build: Path, inputs: Path, labels: Path, codes: bool, share: float) -
     options = {"inputs": file_digest(inputs), "labels": file_digest(labels), "codes": codes}
     with open_build(build) as folder:
         folder.run("execute", options, lambda partial: {"accuracy": share})
-
-
-def archive(arrays: dict[str, np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
 
 
 def describe(outputs: dict[str, list[int]]) -> str:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import BuildError
+from ..errors import BuildError, ToolError
 
 # Each verb that keeps results, and the verb whose results it starts from.
 PREDECESSORS = {
@@ -86,6 +86,7 @@ class BuildFolder:
     def run(self, verb: str, options: Mapping[str, Any], work: Callable[[Path], dict[str, Any]]) -> None:
         """Let ``work`` fill a temporary folder, then put that in place of the verb's old results.
 
+        Of a failing tool the logs stay in ``<verb>.failed``; any other failure leaves nothing behind.
         ``options`` is all that the result depends on besides the predecessor's; ``work`` returns its summary keys.
         """
         key, after = self.key(verb, options), self.predecessor_key(verb)
@@ -95,6 +96,8 @@ class BuildFolder:
             summary = work(partial)
             write_json(partial / STAMP, asdict(Stamp(key, after, dict(options), summary)))
             self.replace(verb, partial)
+        except ToolError as error:
+            raise ToolError(str(error).replace(str(partial), str(self.keep_logs(verb, partial)))) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -105,7 +108,16 @@ class BuildFolder:
         self.write_summary(without=verb)
         self.discard(verb)
         partial.rename(self.step(verb))
+        shutil.rmtree(self.path / f"{verb}.failed", ignore_errors=True)
         self.write_summary()
+
+    def keep_logs(self, verb: str, partial: Path) -> Path:
+        """What a tool left when it failed, as a folder beside the verbs; it goes with the next success."""
+        failed = self.path / f"{verb}.failed"
+        shutil.rmtree(failed, ignore_errors=True)
+        if any(partial.iterdir()):
+            partial.rename(failed)
+        return failed
 
     def discard(self, verb: str) -> None:
         if self.step(verb).exists():

@@ -24,18 +24,27 @@ ArgMax = Annotated[bool, Option("--argmax", help="End with the index of the larg
 
 Fps = Annotated[
     float | None,
-    Option(help="Target in frames per second at --clock-mhz. Default: none, as fast as --multipliers allows."),
+    Option(help="Target in frames per second at --clock-mhz. Default: as many as --multipliers allows."),
 ]
-ClockMhz = Annotated[float, Option(help="Clock frequency in MHz that frames per second are counted at.")]
+ClockMhz = Annotated[
+    float | None,
+    Option(help="Clock in MHz, that frames per second are counted at. Default: the folding file's, else 100."),
+]
 Multipliers = Annotated[
-    int | None, Option(help="Budget: multipliers (pe x simd) in all layers together. Default: none.")
+    int | None, Option(help="Budget: products per cycle (pe x simd) of all layers together. Default: 64 where no --fps is given.")
 ]
 Folding = Annotated[
     Path | None, Option(metavar="FILE", help="JSON folding file: per layer engine, pe, simd...; overrides the planner.")
 ]
-Interface = Annotated[str, Option(help="Ports of the top module: stream (valid/ready) or axi-stream.")]
+Interface = Annotated[
+    str | None,
+    Option(help="Ports of the top module: stream (valid/ready) or axi-stream. Default: the folding file's, else stream."),
+]
 
-Frames = Annotated[int, Option(help="Frames to simulate: the first of the test set, or random ones.")]
+Frames = Annotated[
+    int | None,
+    Option(help="Frames to simulate: the first of the test set, else random ones. Default: 100, or all if fewer."),
+]
 Inputs = Annotated[
     Path | None,
     Option(metavar="FILE", help="Frames to simulate instead, as the model takes them: .npy, shape (frames, ...)."),
@@ -45,9 +54,12 @@ Stall = Annotated[
     Option(help="Probability per cycle, 0 to below 1, that source and sink pause in the second run; 0: no second run."),
 ]
 Seed = Annotated[int, Option(help="Seed of the stalls and of random frames.")]
-Waves = Annotated[str | None, Option(metavar="FROM:TO", help="Record waves (VCD) of these cycles. Default: none.")]
+Waves = Annotated[
+    str | None,
+    Option(metavar="FORMAT", help="Record waves: vcd, fst, or with a window of cycles, vcd:2000:2500. Default: none."),
+]
 
-Device = Annotated[str, Option(help="Device to synthesize for, such as ecp5-25k, ecp5-45k, ecp5-85k, xc7, xcup.")]
+Device = Annotated[str, Option(help="Device to synthesize for, ecp5-25k, ecp5-85k-8, xc7a35t, xczu3eg...; an unknown one lists all.")]
 Seeds = Annotated[int, Option(help="Placements to try; the fastest counts.")]
 Place = Annotated[bool, Option("--place/--no-place", help="Place and route for Fmax in MHz, or only count resources.")]
 
@@ -61,15 +73,15 @@ class ImportOptions:
 @dataclass(frozen=True)
 class PlanOptions:
     fps: float | None = None
-    clock_mhz: float = 100.0
+    clock_mhz: float | None = None
     multipliers: int | None = None
     folding: Path | None = None
-    interface: str = "stream"
+    interface: str | None = None
 
 
 @dataclass(frozen=True)
 class SimulateOptions:
-    frames: int = 100
+    frames: int | None = None
     inputs: Path | None = None
     stall: float = 0.3
     seed: int = 0

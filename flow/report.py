@@ -1,0 +1,164 @@
+"""What a build folder holds, as text or as one JSON object; it reads results only, so that it comes at once."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import BuildError
+from .folder import BuildFolder, read_build, read_json
+from .mismatch import Mismatch
+from .table import pairs, table
+
+# The file in each verb's folder that holds its results.
+RESULTS = {
+    "import": "import.json",
+    "plan": "plan.json",
+    "generate": "generate.json",
+    "simulate": "simulate.json",
+    "synth": "report.json",
+}
+FOLD_COLUMNS = ("layer", "engine", "pe", "simd", "cycles", "busy", "depth", "weight_bits", "waits_for")
+AREA_COLUMNS = ("lut", "carry", "lutram", "ff", "bram", "dsp")
+
+
+def report_verb(build: Path, as_json: bool) -> None:
+    folder = read_build(build)
+    if folder.stamp("import") is None:
+        raise BuildError(f"{build}: nothing has finished here; run `espalier build MODEL -o {build}` first")
+    show(folder, None, as_json)
+
+
+def show(folder: BuildFolder, verb: str | None, as_json: bool) -> None:
+    """Print the results of one verb, or of all, on stdout."""
+    if as_json:
+        print(json.dumps(result(folder, verb) if verb else results(folder), indent=2))
+    else:
+        print(VIEWS[verb](folder))
+
+
+def check(folder: BuildFolder, verb: str) -> None:
+    """Raise Mismatch if what ``verb`` compared is not equal."""
+    found = result(folder, verb)
+    if verb == "import" and found["agreement"] and found["agreement"]["unexplained"]:
+        count, lines = found["agreement"]["unexplained"], found["agreement"]["mismatches"]
+        text = f"{folder.path}: {count:,} codes differ from the trained model's by more than float32 rounding"
+        raise Mismatch("\n".join((text, *lines)))
+    if verb == "simulate" and not (found["values_exact"] and found["cycles_exact"]):
+        raise Mismatch("\n".join((f"{folder.path}: the Verilog differs from the reference", *found["mismatches"])))
+
+
+def results(folder: BuildFolder) -> dict[str, Any]:
+    """The summary under its own keys, and each finished verb's results under its name."""
+    finished = {verb: result(folder, verb) for verb in RESULTS if folder.stamp(verb)}
+    return folder.summary() | finished
+
+
+def result(folder: BuildFolder, verb: str) -> Any:
+    folder.need(verb)
+    return read_json(folder.step(verb) / RESULTS[verb])
+
+
+def describe_import(folder: BuildFolder) -> str:
+    found = result(folder, "import")
+    shown = {key: found[key] for key in ("model", "digest")} | ports(found) | agreement(found)
+    return f"{table(found['nodes'], ('name', 'operator', 'output'))}\n\n{pairs(shown)}"
+
+
+def describe_plan(folder: BuildFolder) -> str:
+    return f"{table(layer_rows(folder), FOLD_COLUMNS)}\n\n{pairs(timing(folder))}"
+
+
+def describe_generate(folder: BuildFolder) -> str:
+    found = result(folder, "generate")
+    return pairs({"verilog": folder.step("generate") / found["file"], "top": found["top"], "lines": found["lines"]})
+
+
+def describe_simulate(folder: BuildFolder) -> str:
+    columns = ("name", "stall", "cycles", "beats", "values_exact", "cycles_exact")
+    runs = table(result(folder, "simulate")["runs"], columns)
+    return f"{runs}\n\n{pairs(exactness(folder) | {'bench': folder.step('simulate') / 'bench'})}"
+
+
+def describe_synth(folder: BuildFolder) -> str:
+    return f"{table(layer_rows(folder), ('layer', *AREA_COLUMNS))}\n\n{pairs(area(folder))}"
+
+
+def describe(folder: BuildFolder) -> str:
+    """The table of layers, and below it all that is known of the whole network."""
+    imported = result(folder, "import")
+    shown = {key: imported[key] for key in ("model", "digest")} | agreement(imported)
+    parts = []
+    for verb, more in (("plan", timing), ("simulate", exactness), ("synth", area)):
+        if folder.stamp(verb):
+            shown |= more(folder)
+    if folder.stamp("plan"):
+        parts.append(table(layer_rows(folder), (*FOLD_COLUMNS, *AREA_COLUMNS)))
+    summary = folder.summary()
+    if "accuracy" in summary:
+        shown["accuracy"] = f"{summary['accuracy']:.2%}"
+    return "\n\n".join([*parts, pairs(shown)])
+
+
+VIEWS: dict[str | None, Callable[[BuildFolder], str]] = {
+    "import": describe_import,
+    "plan": describe_plan,
+    "generate": describe_generate,
+    "simulate": describe_simulate,
+    "synth": describe_synth,
+    None: describe,
+}
+
+
+def layer_rows(folder: BuildFolder) -> list[dict[str, Any]]:
+    """One row per stage: its fold and timing, and its area where synthesis is done."""
+    areas = result(folder, "synth")["layers"] if folder.stamp("synth") else {}
+    return [layer_row(layer) | areas.get(layer["layer"], {}) for layer in result(folder, "plan")["layers"]]
+
+
+def layer_row(layer: Mapping[str, Any]) -> dict[str, Any]:
+    waits = layer["waits"]
+    return {
+        **layer,
+        "engine": layer["engine"] or layer["kind"],
+        "busy": f"{layer['busy']:.1%}",
+        "depth": "/".join(map(str, layer["depths"].values())),
+        "weight_bits": layer["weight_bits"] or None,
+        "waits_for": max(waits, key=waits.get) if waits else None,
+    }
+
+
+def ports(found: Mapping[str, Any]) -> dict[str, str]:
+    return {f"{kind[:-1]}_{port['name']}": port["type"] for kind in ("inputs", "outputs") for port in found[kind]}
+
+
+def agreement(found: Mapping[str, Any]) -> dict[str, str]:
+    """How the executor compares with the trained model on the test set."""
+    compared = found["agreement"]
+    if not compared:
+        return {}
+    text = f"{compared['differing']:,} of {compared['codes']:,} codes differ in {compared['frames']:,} frames"
+    if compared["differing"]:
+        text += f", {compared['explained']:,} of them by float32 rounding"
+    return {"trained_model": text}
+
+
+def timing(folder: BuildFolder) -> dict[str, Any]:
+    found = result(folder, "plan")
+    return {
+        "frames_per_second": f"{found['fps']:,.0f} at {found['clock_mhz']:g} MHz",
+        "ii_cycles": found["ii_cycles"],
+        "latency_cycles": found["latency_cycles"],
+        "limited_by": ", ".join(found["limited_by"]),
+    }
+
+
+def exactness(folder: BuildFolder) -> dict[str, Any]:
+    found = result(folder, "simulate")
+    return {f"simulated_{key}" if key == "frames" else key: found[key] for key in ("frames", "values_exact", "cycles_exact")}
+
+
+def area(folder: BuildFolder) -> dict[str, Any]:
+    found = result(folder, "synth")
+    shown = {"device": found["device"], **found["area"], "comb": found["comb"], "fmax_mhz": found["fmax_mhz"]}
+    return {key: value for key, value in shown.items() if value is not None}

@@ -1,0 +1,169 @@
+"""Plan, generate, simulate and synth: each fills its part of a build folder from the part before it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import BuildError
+from ..ir.graph import Graph, Ints
+from ..ir.store import load
+from .data import load_frames
+from .folder import BuildFolder, file_digest, write_json
+from .options import PlanOptions, SimulateOptions, SynthOptions
+from .progress import progress, say
+
+DEFAULT_FRAMES = 100
+SAMPLES = "samples.npz"  # test frames as codes, in the folder of import
+FOLDING = "folding.json"
+VERILOG = "{top}.v"
+
+Work = Callable[[Path, Callable[[str], None]], dict[str, Any]]
+
+
+def step(folder: BuildFolder, verb: str, options: Mapping[str, Any], work: Work, force: bool) -> None:
+    """Run one verb unless its results are there; ``work`` also gets a function that says what it is at."""
+    if not force and folder.is_current(verb, options):
+        say(f"{verb}: nothing changed")
+        return
+    with progress(verb) as at:
+        folder.run(verb, options, lambda partial: work(partial, at))
+
+
+def plan_step(folder: BuildFolder, options: PlanOptions, force: bool) -> None:
+    given = asdict(options) | {"folding": file_digest(options.folding) if options.folding else None}
+    step(folder, "plan", given, lambda partial, at: plan_network(folder, options, partial, at), force)
+
+
+def plan_network(folder: BuildFolder, options: PlanOptions, partial: Path, at: Callable[[str], None]) -> dict[str, Any]:
+    from ..hw.design import generate
+    from ..hw.folding_file import read_folding, write_plan
+    from ..hw.planner import plan, plan_table
+    from ..hw.queues import analyse
+
+    graph = graph_of(folder)
+    at("choose folds and queue depths")
+    folding = read_folding(options.folding) if options.folding else None
+    design = generate(graph, plan(graph, **vars(options) | {"folding": folding}))
+    timing = analyse(design.schedules, design.links)
+    # With the depths that were found, the verbs to come need not search again.
+    depths = {link.name: link.depth for link in design.links if link.latency}
+    write_plan(replace(design.plan, depths=depths), partial / FOLDING)
+    known = {
+        "clock_mhz": design.plan.clock_mhz,
+        "interface": design.plan.interface,
+        "fps": timing.fps(design.plan.clock_mhz),
+        "ii_cycles": timing.ii_cycles,
+        "latency_cycles": timing.latency_cycles,
+        "first_result_cycles": timing.first_result_cycles,
+        "limited_by": list(timing.limited_by),
+        "layers": plan_table(design, timing),
+    }
+    write_json(partial / "plan.json", known)
+    return {key: known[key] for key in ("ii_cycles", "latency_cycles")}
+
+
+def generate_step(folder: BuildFolder, force: bool) -> None:
+    step(folder, "generate", {}, lambda partial, at: generate_verilog(folder, partial), force)
+
+
+def generate_verilog(folder: BuildFolder, partial: Path) -> dict[str, Any]:
+    design = design_of(folder)
+    text = design.verilog()
+    name = VERILOG.format(top=design.graph.name)
+    (partial / name).write_text(text)
+    ports = [{"name": channel.port, "lanes": channel.lanes} for channel in design.channels if channel.port]
+    write_json(partial / "generate.json", {"top": design.graph.name, "file": name, "lines": text.count("\n"), "ports": ports})
+    return {}
+
+
+def simulate_step(folder: BuildFolder, options: SimulateOptions, force: bool) -> None:
+    given = asdict(options) | {"inputs": file_digest(options.inputs) if options.inputs else None}
+    step(folder, "simulate", given, lambda partial, at: simulate_design(folder, options, partial, at), force)
+
+
+def simulate_design(
+    folder: BuildFolder, options: SimulateOptions, partial: Path, at: Callable[[str], None]
+) -> dict[str, Any]:
+    from ..sim.simulate import Waves, simulate
+
+    design = design_of(folder)
+    frames = choose_frames(folder, design.graph, options)
+    waves = Waves.parse(options.waves) if options.waves else None
+    report = simulate(
+        design, frames, folder=partial / "bench", stall=options.stall, seed=options.seed, waves=waves, progress=at
+    )
+    speed = max(run.kcycles_per_s for run in report.runs)
+    at(f"{speed:,.0f} thousand cycles per second")
+    write_json(partial / "simulate.json", lasting(report.to_dict()) | {"mismatches": list(report.mismatches)})
+    return {"frames": report.frames, "values_exact": report.values_exact, "cycles_exact": report.cycles_exact}
+
+
+def lasting(report: dict[str, Any]) -> dict[str, Any]:
+    """A simulation's report without how long things took: the same arguments give the same bytes."""
+    fleeting = {"build_seconds", "cached", "seconds", "kcycles_per_s"}
+    runs = [{key: value for key, value in run.items() if key not in fleeting} for run in report["runs"]]
+    return {key: value for key, value in report.items() if key not in fleeting} | {"runs": runs}
+
+
+def choose_frames(folder: BuildFolder, graph: Graph, options: SimulateOptions) -> dict[str, Ints]:
+    """The codes to simulate: the user's, else those of the test set, else random ones."""
+    samples = folder.step("import") / SAMPLES
+    if options.inputs:
+        known, source = load_frames(graph, options.inputs), str(options.inputs)
+    elif samples.is_file():
+        known, source = load_frames(graph, samples, codes=True), "the test set"
+    else:
+        return random_frames(graph, options.frames or DEFAULT_FRAMES, options.seed)
+    available = len(next(iter(known.values())))
+    count = options.frames or min(DEFAULT_FRAMES, available)
+    if count > available:
+        raise BuildError(f"--frames {count}: {source} has {available}; choose at most that, or other --inputs")
+    return {name: codes[:count] for name, codes in known.items()}
+
+
+def random_frames(graph: Graph, frames: int, seed: int) -> dict[str, Ints]:
+    random = np.random.default_rng(seed)
+    types = {port.name: port.type for port in graph.inputs}
+    return {n: random.integers(t.dtype.low, t.dtype.high, (frames, *t.shape), endpoint=True) for n, t in types.items()}
+
+
+def synth_step(folder: BuildFolder, options: SynthOptions, force: bool) -> None:
+    step(folder, "synth", asdict(options), lambda partial, at: synthesize_design(folder, options, partial, at), force)
+
+
+def synthesize_design(
+    folder: BuildFolder, options: SynthOptions, partial: Path, at: Callable[[str], None]
+) -> dict[str, Any]:
+    from ..boards.synth import synthesize
+
+    design = design_of(folder)
+    verilog = (folder.step("generate") / VERILOG.format(top=design.graph.name)).read_text()
+    prefix = "core." if design.plan.interface == "axi-stream" else ""
+    at(f"map and place for {options.device}" if options.place else f"map for {options.device}")
+    report = synthesize(
+        verilog, design.graph.name, options.device, partial, clock_mhz=design.plan.clock_mhz,
+        seeds=range(1, options.seeds + 1), layers=[prefix + name for name in design.stages], place=options.place,
+    )  # fmt: skip
+    area = asdict(report.area)
+    layers = {name.removeprefix(prefix): asdict(layer) for name, layer in report.layers.items()}
+    write_json(partial / "report.json", asdict(report) | {"layers": layers})
+    known = {"lut": area["lut"], "ff": area["ff"], "bram": area["bram"], "dsp": area["dsp"], "fmax_mhz": report.fmax_mhz}
+    return {"device": report.device} | {key: value for key, value in known.items() if value is not None}
+
+
+def graph_of(folder: BuildFolder) -> Graph:
+    """The imported graph of a build folder."""
+    folder.need("import")
+    return load(folder.step("import"))
+
+
+def design_of(folder: BuildFolder) -> Any:
+    """The planned design of a build folder."""
+    from ..hw.design import generate
+    from ..hw.folding_file import read_plan
+
+    folder.need("plan")
+    return generate(graph_of(folder), read_plan(folder.step("plan") / FOLDING))

@@ -1,0 +1,110 @@
+"""What each verb of the command line does with the build folder, and what it prints."""
+
+from math import isfinite
+from pathlib import Path
+
+from ..boards.devices import find_device
+from ..errors import BuildError, PlanError
+from .folder import open_build
+from .options import ImportOptions, PlanOptions, SimulateOptions, SynthOptions
+from .report import check, show
+from .steps import generate_step, plan_step, simulate_step, synth_step
+
+
+def import_verb(model: Path, output: Path, options: ImportOptions, force: bool, as_json: bool) -> None:
+    from .importing import import_step  # the other verbs need no ONNX
+    from .model import find_model
+
+    found = find_model(model)
+    with open_build(output, create=True) as folder:
+        import_step(folder, found, options, force)
+        show(folder, "import", as_json)
+        check(folder, "import")
+
+
+def plan_verb(build: Path, options: PlanOptions, force: bool, as_json: bool) -> None:
+    check_plan(options)
+    with open_build(build) as folder:
+        plan_step(folder, options, force)
+        show(folder, "plan", as_json)
+
+
+def generate_verb(build: Path, force: bool, as_json: bool) -> None:
+    with open_build(build) as folder:
+        generate_step(folder, force)
+        show(folder, "generate", as_json)
+
+
+def simulate_verb(build: Path, options: SimulateOptions, force: bool, as_json: bool) -> None:
+    check_simulate(options)
+    with open_build(build) as folder:
+        simulate_step(folder, options, force)
+        show(folder, "simulate", as_json)
+        check(folder, "simulate")
+
+
+def synth_verb(build: Path, options: SynthOptions, force: bool, as_json: bool) -> None:
+    check_synth(options)
+    with open_build(build) as folder:
+        synth_step(folder, options, force)
+        show(folder, "synth", as_json)
+
+
+def build_verb(
+    model: Path, output: Path, importing: ImportOptions, planning: PlanOptions, simulating: SimulateOptions,
+    synthesizing: SynthOptions, force: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """All verbs in order; what can be wrong with the options is said before the first one starts."""
+    from .importing import import_step
+    from .model import find_model
+
+    found = find_model(model)
+    check_plan(planning)
+    check_simulate(simulating)
+    check_synth(synthesizing)
+    with open_build(output, create=True) as folder:
+        import_step(folder, found, importing, force)
+        check(folder, "import")
+        plan_step(folder, planning, force)
+        generate_step(folder, force)
+        simulate_step(folder, simulating, force)
+        check(folder, "simulate")
+        synth_step(folder, synthesizing, force)
+        show(folder, None, as_json)
+
+
+def check_plan(options: PlanOptions) -> None:
+    """Raise for options that are wrong whatever the network."""
+    positive("--fps", options.fps)
+    positive("--clock-mhz", options.clock_mhz)
+    positive("--multipliers", options.multipliers)
+    if options.interface not in (None, "stream", "axi-stream"):
+        raise PlanError(f"--interface {options.interface!r} is unknown; choose stream or axi-stream")
+    if options.folding and not options.folding.is_file():
+        raise BuildError(f"{options.folding}: no such file; --folding is a JSON file like folding.json in a build's plan folder")
+
+
+def check_simulate(options: SimulateOptions) -> None:
+    """Raise for wrong options and missing tools."""
+    from ..sim.simulate import Waves
+    from ..sim.tools import find_tools
+
+    positive("--frames", options.frames)
+    if not 0 <= options.stall < 1:
+        raise BuildError(f"--stall {options.stall:g}: must be a probability from 0 to below 1")
+    if options.waves:
+        Waves.parse(options.waves)
+    if options.inputs and not options.inputs.is_file():
+        raise BuildError(f"{options.inputs}: no such file; --inputs is a .npy file of frames")
+    find_tools()
+
+
+def check_synth(options: SynthOptions) -> None:
+    """Raise for wrong options and unknown devices."""
+    positive("--seeds", options.seeds)
+    find_device(options.device)
+
+
+def positive(option: str, value: float | None) -> None:
+    if value is not None and not (isfinite(value) and value > 0):
+        raise PlanError(f"{option} {value:g}: must be a number above 0")
