@@ -122,7 +122,7 @@ class Builder:
         self._read.add(value.tensor)
         self._add_dense(name, value.tensor, matrix * self.signs[value.tensor], node)
         inputs = replace(Grid.of(grid.channels, unit, step=stride, base=bases, offset=rest), noise=noise)
-        self.products[name] = Product(inputs, rows.astype(np.float64))
+        self.products[name] = Product(inputs, self.signs[value.tensor], rows.astype(np.float64))
         offset = rows * fractions(matrix @ rest.astype(np.float64))
         sums = Grid.of(len(matrix), rows * unit, step=stride, base=matrix @ bases, offset=offset)
         bounds = self.logical_bounds(value.tensor)

@@ -15,6 +15,8 @@ from .import_functions import MAX_POINTS
 from .import_values import Value, flat_step
 from .requantize import Requantize
 
+# The largest two logits stay apart in float32 softmax and log-softmax if they are as far apart as this.
+SOFTMAX_STEP = 2.0**-18
 ARG_MAX = Step("ArgMax", attributes={"axis": 1, "keepdims": 1})
 
 
@@ -73,7 +75,8 @@ def _ranks(builder: Builder, value: Value) -> _Ranks | str:
     term = grid.base + _whole_biases(value)
     codes = np.minimum(bounds.low + np.arange(count, dtype=np.int64)[:, None], bounds.high)
     ranks = codes * factor + term
-    reals = Chain((grid.dequantize(builder.signs[value.tensor]), *map(flat_step, _monotone_part(value.steps))))(codes)
+    kept = [flat_step(step) for step in value.steps if step.operator not in ("Softmax", "LogSoftmax")]
+    reals = Chain((grid.dequantize(builder.signs[value.tensor]), *kept))(codes)
     if not np.isfinite(reals).all():
         return "some of its reals overflow float32"
     order = np.argsort(ranks, axis=None, kind="stable")
@@ -82,11 +85,9 @@ def _ranks(builder: Builder, value: Value) -> _Ranks | str:
         return "its channels have different scales or biases that are no whole number of steps"
     if ((rank_steps > 0) & (real_steps <= 0)).any():
         return "different integers give equal or falling float32 results"
+    if len(kept) < len(value.steps) and real_steps[rank_steps > 0].min(initial=np.inf) < SOFTMAX_STEP:
+        return "its logits can be closer to each other than float32 softmax can tell"
     return _Ranks(factor, term - int(term.min()))
-
-
-def _monotone_part(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    return tuple(step for step in steps if step.operator not in ("Softmax", "LogSoftmax"))
 
 
 def _whole_biases(value: Value) -> Ints:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import onnx
@@ -134,7 +135,10 @@ def _trunc(request: StepRequest) -> Step:
 
 def _softmax(request: StepRequest) -> Step:
     default = 1 if request.opset < 13 else -1
-    return Step(request.node.op_type, attributes={"axis": int(attributes_of(request.node).get("axis", default))})  # type: ignore[arg-type]
+    axis = int(attributes_of(request.node).get("axis", default)) % (len(request.shape) + 1)  # type: ignore[arg-type]
+    if axis == 0 or request.shape[axis - 1] != prod(request.shape):
+        raise GraphError(f"{describe(request.node)}: works along axis {axis} of {[1, *request.shape]}; use that of the classes")
+    return Step(request.node.op_type, attributes={"axis": axis})
 
 
 def _prelu(request: StepRequest) -> Step:

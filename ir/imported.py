@@ -67,9 +67,12 @@ def dot_product_noise(weights: Ints, reals: NDArray, weight_scale: NDArray, nois
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """The reals that a Dense sums up: ``inputs`` is the grid of what it takes, ``weight_scale`` (outputs,) its weights'."""
+    """The reals that a Dense sums up: ``inputs`` is the grid of what it takes, ``signs`` (inputs,) which codes of it are
+    negated, ``weight_scale`` (outputs,) the real that 1 in its weights stands for.
+    """
 
     inputs: "Grid"
+    signs: Ints
     weight_scale: NDArray
 
     def noise(self, weights: Ints, low: Ints, high: Ints) -> NDArray:
