@@ -87,20 +87,22 @@ def collect_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
 
 def restore_state(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """The reverse of ``collect_state``; raises BuildError naming a tensor that does not fit the model."""
-    expected = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    for name, tensor in expected.items():
-        found = tensors.get(name)
+    parameters = dict(model.named_parameters())
+    # Copied in place: Brevitas' load_state_dict makes new parameters, of which the optimizer would know nothing.
+    for name, tensor in model.state_dict().items():
+        found = tensors.get(f"model.{name}")
         if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
             wanted = _describe(tensor)
             raise BuildError(f"checkpoint: {name} is {_describe(found)}, the model needs {wanted}; train anew")
-    parameters = dict(model.named_parameters())
-    model.load_state_dict({name.removeprefix("model."): tensors[name] for name in expected})
+        tensor.copy_(found)
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             parameter, key = name.removeprefix("optimizer.").rsplit(":", 1)
             if parameter not in parameters:
                 raise BuildError(f"checkpoint: {name} belongs to no parameter of the model; train anew")
             optimizer.state[parameters[parameter]][key] = tensor.clone()
+    if "random" not in tensors:
+        raise BuildError("checkpoint: the random generator's state is missing; train anew")
     torch.set_rng_state(tensors["random"])
 
 

@@ -32,24 +32,25 @@ def export(model: nn.Module, example: Tensor | tuple[Tensor, ...], path: Path) -
     baked = quantized_parameters(model, example)
     proto = _export_plain(model, example, path)
     _bake(proto, baked)
+    _drop_optional_inputs(proto.graph)
+    shorten_names(proto.graph)
     for node in proto.graph.node:
         node.ClearField("doc_string")
         _translate_rounding(node)
-    shorten_names(proto.graph)
     write_bytes(path, proto.SerializeToString(deterministic=True))
     return path
 
 
 def quantized_parameters(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """The quantized value of each weight and bias that ``model`` quantizes while it evaluates ``example``, by name."""
-    # By address, since Brevitas hands its quantizers a view of the parameter.
-    names = {parameter.data_ptr(): name for name, parameter in model.named_parameters()}
+    # By address and shape, since Brevitas hands its quantizers a view of the parameter.
+    names = {(parameter.data_ptr(), parameter.shape): name for name, parameter in model.named_parameters()}
     found: dict[str, Tensor] = {}
 
     def record(proxy: nn.Module, inputs: tuple, output: object) -> None:
         if not isinstance(output, QuantTensor):
             return
-        name = names.get(inputs[0].data_ptr())
+        name = names.get((inputs[0].data_ptr(), inputs[0].shape))
         if name is None:
             raise GraphError(
                 "a quantized weight is computed inside the model, not one of its parameters; remove "
@@ -92,6 +93,13 @@ def _bake(proto: onnx.ModelProto, values: dict[str, Tensor]) -> None:
             raise GraphError(f"{name}: the export dropped or renamed this weight, so its values cannot be baked in")
         exact = np.ascontiguousarray(value.numpy())
         initializers[name].CopyFrom(numpy_helper.from_array(exact, name))
+
+
+def _drop_optional_inputs(graph: onnx.GraphProto) -> None:
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [port for port in graph.input if port.name not in constants]
+    del graph.input[:]
+    graph.input.extend(inputs)
 
 
 def _translate_rounding(node: onnx.NodeProto) -> None:

@@ -42,11 +42,18 @@ class QuantMLP(nn.Sequential):
         layers[f"fc{len(widths)}"] = make_dense(widths[-1], recipe.classes, recipe.weight_bits[-1], recipe.per_channel)
         layers["scale"] = OutputScale(widths[-1])
         super().__init__(layers)
+        self.bipolar_layers = tuple(f"fc{index + 1}" for index, bits in enumerate(recipe.weight_bits) if bits == 1)
 
     def groups(self) -> tuple[ChannelGroup, ...]:
         """The hidden channels that pruning may drop, layer by layer."""
         names = [name for name, _ in self.named_children() if name.startswith("mask")]
         return tuple(self._group(int(name.removeprefix("mask"))) for name in names)
+
+    def clip_bipolar_weights(self) -> None:
+        """Keep the latent weights of bipolar layers in -1..1, where their quantizer passes the gradient."""
+        with torch.no_grad():
+            for name in self.bipolar_layers:
+                self.get_submodule(name).weight.clamp_(-1, 1)  # type: ignore[operator]
 
     def _group(self, number: int) -> ChannelGroup:
         layer = self.get_submodule
@@ -106,11 +113,3 @@ def make_activation(bits: int, is_signed: bool, *, rectify: bool, learned: bool)
     if rectify:
         return qnn.QuantReLU(act_quant=quantizer.let(scaling_init=3.0))
     return qnn.QuantIdentity(act_quant=quantizer.let(scaling_init=1.0))
-
-
-def clip_bipolar_weights(model: nn.Module) -> None:
-    """Keep the latent weights of bipolar layers in -1..1, where the gradient passes their quantizer."""
-    with torch.no_grad():
-        for layer in model.modules():
-            if isinstance(layer, qnn.QuantLinear) and layer.weight_quant.quant_injector.bit_width == 1:
-                layer.weight.clamp_(-1, 1)

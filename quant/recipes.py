@@ -166,7 +166,7 @@ def _per_layer(option: str, values: Numbers, layers: int) -> list[float]:
 
 
 def _whole(option: str, value: float, low: int, high: int) -> int:
-    if value != int(value) or not low <= value <= high:
+    if not low <= value <= high or value != int(value):
         raise GraphError(f"{option}: {value:g} was given; it must be a whole number from {low} to {high}")
     return int(value)
 
@@ -182,7 +182,7 @@ def _refit(bits: tuple[int, ...], layers: int) -> tuple[int, ...]:
 def _kept_channels(share: float, channels: int) -> int:
     if 0 <= share < 1:
         return max(1, channels - round(share * channels))
-    if share != int(share) or not 1 <= share <= channels:
+    if not 1 <= share <= channels or share != int(share):
         raise GraphError(
             f"--prune: {share:g} was given for a layer of {channels} channels; give the share to remove, from 0 to "
             f"below 1, or the number of channels to keep, from 1 to {channels}"

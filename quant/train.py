@@ -20,7 +20,7 @@ from .data import Dataset, load_dataset
 from .export import export
 from .files import read_json, write_arrays, write_json
 from .masks import describe_masks, fold_masks
-from .model import QuantMLP, clip_bipolar_weights
+from .model import QuantMLP
 from .prune import prune_groups
 from .recipes import Recipe
 from .truth import record_codes
@@ -131,7 +131,7 @@ def _step(
     loss = nn.functional.cross_entropy(logits, labels)
     loss.backward()
     optimizer.step()
-    clip_bipolar_weights(model)
+    model.clip_bipolar_weights()
     for group in model.groups():
         group.hold()
     return logits.detach(), loss.item()

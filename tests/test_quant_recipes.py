@@ -1,0 +1,73 @@
+import subprocess
+import sys
+
+import pytest
+
+from espalier.errors import GraphError
+from espalier.quant.recipes import RECIPES, find_recipe, override
+
+DIGITS = find_recipe("digits-mlp")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_survives_its_own_options(name):
+    recipe = find_recipe(name)
+    assert recipe == override(recipe, weight_bits=recipe.weight_bits, prune=recipe.keep, hidden=None)
+
+
+def test_unknown_recipe_lists_the_known_ones():
+    with pytest.raises(
+        GraphError, match="unknown recipe 'tfc'; known recipes: digits-mlp, tfc-w1a1, tfc-w1a2, tfc-w2a2"
+    ):
+        find_recipe("tfc")
+
+
+@pytest.mark.parametrize(
+    "value, bits", [("2", (2, 2, 2)), (8, (8, 8, 8)), ("1,4,8", (1, 4, 8)), ([3, 2, 1], (3, 2, 1))]
+)
+def test_weight_bits_are_one_for_all_or_one_per_layer(value, bits):
+    assert override(DIGITS, weight_bits=value).weight_bits == bits
+
+
+@pytest.mark.parametrize(
+    "value, keep", [(0.5, (32, 24)), ("37", (37, 37)), ("0,0.25", (64, 36)), (1, (1, 1)), (0, (64, 48))]
+)
+def test_prune_takes_shares_and_numbers(value, keep):
+    assert override(DIGITS, prune=value).keep == keep
+
+
+def test_new_hidden_widths_keep_every_channel():
+    recipe = override(DIGITS, hidden="20,30,40")
+    assert recipe.keep == recipe.hidden == (20, 30, 40)
+    assert len(recipe.weight_bits) == 4 and len(recipe.activation_bits) == 3
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"weight_bits": "9"}, "--weight-bits: 9 was given; it must be a whole number from 1 to 8"),
+        ({"weight_bits": "0"}, "--weight-bits: 0 was given; it must be a whole number from 1 to 8"),
+        ({"activation_bits": "4,16"}, "--activation-bits: 16 was given; it must be a whole number from 1 to 8"),
+        ({"input_bits": 2.5}, "--input-bits: 2.5 was given; it must be a whole number from 1 to 8"),
+        ({"weight_bits": "4,4"}, "--weight-bits: 2 numbers were given; give one for all, or 3, one per layer"),
+        ({"weight_bits": "four"}, "--weight-bits: 'four' is not a list of numbers such as 4 or 4,4,2"),
+        ({"weight_bits": "nan"}, "--weight-bits: nan was given; it must be a whole number"),
+        ({"hidden": []}, "--hidden: no number was given"),
+        ({"hidden": "0,8"}, "--hidden: 0 was given; it must be a whole number from 1 to 65536"),
+        ({"prune": "49"}, "--prune: 49 was given for a layer of 48 channels; .* keep, from 1 to 48"),
+        ({"prune": -0.5}, "--prune: -0.5 was given for a layer of 64 channels"),
+        ({"prune": "1.5"}, "--prune: 1.5 was given"),
+        ({"epochs": 0}, "--epochs: 0 was given; it must be a whole number from 1"),
+        ({"batch_size": 1}, "--batch-size: 1 was given; it must be a whole number from 2"),
+        ({"learning_rate": 0.0}, "--learning-rate: 0.0 was given; it must be above 0"),
+        ({"seed": -1}, "--seed: -1 was given"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(GraphError, match=message):
+        override(DIGITS, **options)
+
+
+def test_recipes_load_without_torch():
+    code = "import sys, espalier.quant.recipes; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
