@@ -89,14 +89,16 @@ class DenseStage(Stage):
 
         inputs = delay(m, self._buffer.input, self._fetched - self._buffer.latency, "waiting")
         sums = self._array.build(m, inputs, self._rom.word)
-        totals = self._accumulate(m, sums, walk)
+        totals = self._accumulate(m, sums, walk, fire)
         values = self._finish(m, totals, done)
         self.emit(m, done[-1], values)
         return m
 
-    def _accumulate(self, m: Module, sums: list[Term], walk: Walk) -> list[Signal]:
+    def _accumulate(self, m: Module, sums: list[Term], walk: Walk, fire: Value) -> list[Signal]:
         """Sums over the beats of a scan, modulo the width of the result, which holds every final sum."""
-        first = delay(m, walk.first_beat, self._summed - 1, "first_beat") if self._beats > 1 else None
+        ahead = self._summed - 1
+        first = delay(m, walk.first_beat, ahead, "first_beat") if self._beats > 1 else None
+        arrived = delay(m, fire, ahead, "arrived", reset=True) if self._beats > 1 else None
         totals = []
         for output, term in enumerate(sums):
             value, total = as_value(term), Signal(lane_shape(self._raw), name=f"total_{output}", reset_less=True)
@@ -105,7 +107,8 @@ class DenseStage(Stage):
             elif first is None:
                 m.d.sync += total.eq(value)
             else:
-                m.d.sync += total.eq(Mux(first, 0, total) + value)
+                with m.If(arrived):
+                    m.d.sync += total.eq(Mux(first, 0, total) + value)
             totals.append(total)
         return totals
 

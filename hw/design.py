@@ -110,7 +110,7 @@ class Design:
         built = [(unit, STAGES[type(unit.nodes[0])](unit, self.layer(unit.name), self._bounds)) for unit in self.units]
         takers = self._takers(built)
         for name, tensor in ports:
-            lanes = takers[name][0][1] if takers[name] else 1
+            lanes = next((lanes for _, lanes, _, _ in takers[name] if lanes), 1)
             self._offer(name, f"source_{name}", "y", lanes, takers, is_input=True)
         for unit, stage in built:
             self.stages[unit.name] = stage
@@ -141,18 +141,20 @@ class Design:
         kind, readers = self.graph.tensors[tensor], takers[tensor]
         if not readers:
             return
-        if len(readers) > 1:
+        # An input that is an output too needs a queue of its own, as a fork of one branch.
+        forks = len(readers) > 1 or (is_input and bool(readers[0][3]))
+        if forks:
             name = f"{tensor}_fork"
             fork = ForkStage(stream.beats_per_frame(kind, lanes), lanes, kind.dtype, len(readers))
             self._link(tensor, kind, lanes, process, port, name, is_input=is_input)
             self.stages[name] = fork
             process, is_input = name, False
         for branch, (reader, wanted, read_as, output) in enumerate(readers):
-            at = f"y_{branch}" if len(readers) > 1 else port
+            at = f"y_{branch}" if forks else port
             self._lead(tensor, kind, lanes, process, at, reader, wanted, read_as, output, is_input)
 
     def _lead(self, tensor, kind, lanes, process, port, reader, wanted, read_as, output, is_input) -> None:
-        wanted = lanes if wanted is None and read_as.shape == kind.shape else wanted or 1
+        wanted = wanted or lanes
         if stream_is_same(kind, lanes, read_as, wanted):
             self._link(tensor, kind, lanes, process, port, reader, output=output, is_input=is_input)
             return

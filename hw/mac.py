@@ -48,7 +48,7 @@ class MacArray:
         return [term for x, w in pairs for term in multiply(x, self._x_type, w, self._weights.dtype)]
 
     def _passed_or_inverted(self, x, is_negative) -> Term:
-        value = x ^ is_negative.replicate(self._x_type.bits)
+        value = x.as_unsigned() ^ is_negative.replicate(self._x_type.bits)
         return Term(value.as_signed() if self._x_type.signed else value, self._x_type.low, self._x_type.high)
 
     def _product(self, m, x, w, name: str) -> Term:
