@@ -3,7 +3,9 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import cache
 from math import inf
+from operator import add
 from typing import Any
 
 from ..errors import PlanError
@@ -31,9 +33,10 @@ def plan(
     folding: Folding | None = None,
     interface: Interface | None = None,
 ) -> Plan:
-    """The plan of fewest multipliers (pe x simd, added up over the dense layers, whatever their width) that reaches
-    ``fps``; without ``fps``, the fastest plan of at most ``multipliers``, which is then 64 by default.
+    """The plan of fewest multipliers that reaches ``fps``; without ``fps``, the fastest of at most ``multipliers``.
 
+    multipliers: pe x simd, added up over the dense layers, whatever their width; without ``fps`` the default is 64 for
+        the layers that ``folding`` leaves open.
     folding: what the user decides for himself; ``clock_mhz`` (default 100) and ``interface`` given here go before it.
     Raises PlanError where the target cannot be reached, saying what can, and where ``folding`` does not fit the graph.
     """
@@ -41,11 +44,11 @@ def plan(
     clock_mhz = next(clock for clock in (clock_mhz, folding.clock_mhz, DEFAULT_CLOCK_MHZ) if clock is not None)
     if not 0 < clock_mhz < inf:
         raise PlanError(f"a clock of {clock_mhz:g} MHz; it must be above 0")
-    if fps is None and multipliers is None:
-        multipliers = DEFAULT_MULTIPLIERS
     found = units(graph)
     given = _given_layers(found, folding)
     choices = [choose_from(unit, given[unit.name].get("pe"), given[unit.name].get("simd")) for unit in found]
+    if fps is None and multipliers is None:
+        multipliers = DEFAULT_MULTIPLIERS + sum(c.folds[0].multipliers for c in choices if len(c.folds) == 1)
     cycles = _fastest(choices, multipliers) if fps is None else _cycles_for(choices, fps, clock_mhz, multipliers)
     folds = _choose(graph, choices, cycles)
     layers = {name: LayerPlan(**{**given[name], "pe": fold.pe, "simd": fold.simd}) for name, fold in folds.items()}
@@ -142,25 +145,40 @@ def _needed(choices: Iterable[Choice], cycles: int) -> int:
 
 
 def _choose(graph: Graph, choices: Sequence[Choice], cycles: int) -> dict[str, Fold]:
-    """Of the folds of fewest multipliers that keep pace: lanes as the stage before emits them, so that no converter is
-    needed; then little padding, few cycles, few outputs side by side. Stages without multipliers take few lanes."""
-    folds: dict[str, Fold] = {}
-    emitted: dict[str, int] = {}  # lanes of each tensor
-    flat = {node.name: node.inputs[0] for node in graph.nodes if isinstance(node, Flatten)}
+    """Of the folds of fewest multipliers that keep pace, those that together take the fewest converters between unequal
+    lanes; then the least padding, the fewest cycles, the fewest outputs side by side."""
+    readers: dict[str, list[Choice]] = {}
     for choice in choices:
-        unit, tensor = choice.unit, choice.unit.input
-        while tensor in flat:
-            tensor = flat[tensor]
-        fits = choice.within(cycles)
-        matching = [fold for fold in fits if fold.lanes == emitted.get(tensor)]
-        fold = min(matching or fits, key=_effort if unit.kind == "dense" else _lanes)
-        folds[unit.name], emitted[unit.output] = fold, min(fold.pe, unit.result.channels)
-    return folds
+        readers.setdefault(_unflattened(graph, choice.unit.input), []).append(choice)
+
+    @cache
+    def best_from(tensor: str, lanes: int | None) -> tuple[tuple[int, ...], dict[str, Fold]]:
+        """Effort and folds of all that follows ``tensor``, emitted with ``lanes``, or as many as are wanted."""
+        effort, folds = (0, 0, 0, 0), {}
+        for choice in readers.get(tensor, ()):
+            added, after = min(
+                (of_fold(choice, fold, lanes) for fold in choice.within(cycles)), key=lambda found: found[0]
+            )
+            effort, folds = _add(effort, added), folds | after
+        return effort, folds
+
+    def of_fold(choice: Choice, fold: Fold, lanes: int | None) -> tuple[tuple[int, ...], dict[str, Fold]]:
+        unit = choice.unit
+        later, folds = best_from(unit.output, min(fold.pe, unit.result.channels))
+        converters = int(lanes not in (None, fold.lanes))
+        own = (converters, fold.padding, fold.cycles, fold.pe) if fold.multipliers else (converters, 0, 0, fold.pe)
+        return _add(own, later), {unit.name: fold, **folds}
+
+    found = {name: fold for port in graph.inputs for name, fold in best_from(port.name, None)[1].items()}
+    return {choice.unit.name: found[choice.unit.name] for choice in choices}
 
 
-def _effort(fold: Fold) -> tuple[int, int, int]:
-    return fold.padding, fold.cycles, fold.pe
+def _add(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(add, a, b))
 
 
-def _lanes(fold: Fold) -> int:
-    return fold.lanes
+def _unflattened(graph: Graph, tensor: str) -> str:
+    flat = {node.name: node.inputs[0] for node in graph.nodes if isinstance(node, Flatten)}
+    while tensor in flat:
+        tensor = flat[tensor]
+    return tensor

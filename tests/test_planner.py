@@ -79,10 +79,10 @@ def test_ragged_fold_costs_what_ceil_says():
     assert analyse(design.schedules, design.links).ii_cycles == 8 * 10
 
 
-def test_lanes_match_the_layer_before():
-    found = plan(perceptron(64, 64, 64, 10, argmax=True), fps=100e6 / 64)
-    assert found.layers["fc2"].simd == found.layers["fc1"].pe
-    assert found.layers["best"].pe == found.layers["fc3"].pe
+def test_lanes_match_where_no_multiplier_is_lost():
+    graph = perceptron(64, 64, 64, 10, argmax=True)
+    design = generate(graph, plan(graph, fps=100e6 / 64))
+    assert list(design.stages) == ["fc1", "fc2", "fc3", "best"]
 
 
 def test_stage_without_multipliers_keeps_pace():
@@ -101,6 +101,11 @@ def test_folding_file_goes_before_the_planner():
 def test_argument_goes_before_the_folding_file():
     found = plan(perceptron(4, 4), folding=Folding(70.0, "axi-stream"), clock_mhz=50.0, interface="stream")
     assert (found.clock_mhz, found.interface) == (50.0, "stream")
+
+
+def test_default_budget_is_for_what_the_folding_leaves_open():
+    found = plan(perceptron(64, 64, 64), folding=Folding(layers={"fc1": {"pe": 32, "simd": 64}}))
+    assert found.layers["fc2"].pe * found.layers["fc2"].simd == 64
 
 
 def test_folds_without_names_go_to_the_dense_layers_in_order():
