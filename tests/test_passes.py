@@ -13,7 +13,7 @@ from espalier.ir.narrow_types import narrow_types
 from espalier.ir.ranges import find_bounds
 from espalier.ir.simplify import simplify
 from espalier.ir.store import digest
-from graphs import append, empty_graph, graphs, mlp, mlps, random_frames
+from graphs import append, empty_graph, graphs, mlps, random_frames
 
 PASSES = [flatten_inputs, drop_dead_channels, clean_thresholds, narrow_types, simplify]
 
@@ -112,51 +112,88 @@ def test_constant_stays_where_another_reader_cannot_take_it():
     assert widths(drop_dead_channels(graph)) == widths(graph)
 
 
-@pytest.mark.parametrize("last", ["Requantize", "Table", "Dense"])
-def test_constant_moves_into_every_kind_of_function(last):
-    graph = append(empty_graph((2,)), Threshold, "act1", thresholds=[[2, 3, 9], [-1, 0, 99]], base=-1)
-    graph = append(graph, Dense, "fc1", weights=[[3, 2], [-4, 1]])
-    if last == "Requantize":
-        graph = append(graph, Requantize, "f", multiplier=[3, -5], addend=[1, 9], shift=2, low=-20, high=20)
-    if last == "Table":
-        graph = append(graph, Table, "f", values=np.arange(64).reshape(2, 32) % 7, first=-16)
-    if last == "Dense":
-        graph = append(append(graph, Dense, "fc2", weights=[[1, 1]]), Threshold, "f", thresholds=[[-3, 2]])
-    wide = append(graph, Dense, "out", weights=[[1] * graph.tensors["f"].channels])
-    kept = replace(wide, nodes=(replace(wide.nodes[0], inputs=("copy",)), *wide.nodes[1:]))
-    kept = replace(kept, nodes=(Dense("copy", ("x",), IntType(4), np.eye(2, dtype=int)), *kept.nodes))
-    smaller = drop_dead_channels(kept)
-    check_same(kept, smaller)
-    assert widths(smaller)["act1"] == widths(smaller)["copy"] == 1
+FUNCTIONS = [
+    (Requantize, dict(multiplier=[3, -5], addend=[1, 9], shift=2, low=-20, high=20)),
+    (Table, dict(values=np.arange(64).reshape(2, 32) % 7, first=-16)),
+    (Threshold, dict(thresholds=[[-3, 0, 5], [-9, -8, 1]])),
+]
+
+
+@pytest.mark.parametrize("weights", [[[3, 2], [-4, 1]], [[1, 0], [-1, -3]]])
+@pytest.mark.parametrize("function, fields", FUNCTIONS)
+def test_constant_moves_into_every_kind_of_function(function, fields, weights):
+    graph = append(empty_graph((2,)), Dense, "fc1", weights=np.eye(2, dtype=int))
+    graph = append(graph, Threshold, "act1", thresholds=[[2, 3, 9], [-1, 0, 99]], base=-1)  # the second gives 1
+    graph = append(append(graph, Dense, "fc2", weights=weights), function, "f", **fields)
+    graph = append(graph, Dense, "fc3", weights=[[1, 2]])
+    smaller = drop_dead_channels(graph)
+    check_same(graph, smaller)
+    assert widths(smaller) == {"x": 2, "fc1": 1, "act1": 1, "fc2": 2, "f": 2, "fc3": 1}
+
+
+def test_constant_moves_through_dense():
+    graph = append(empty_graph((2,)), Dense, "fc1", weights=np.eye(2, dtype=int))
+    graph = append(graph, Threshold, "act1", thresholds=[[2, 3, 9], [-1, 0, 99]], base=-1)  # the second gives 1
+    graph = append(append(graph, Dense, "fc2", weights=[[3, 2], [-4, 1]]), Dense, "fc3", weights=[[5, 7]])
+    graph = append(graph, Threshold, "act3", thresholds=[[-3, 2, 20]])
+    smaller = drop_dead_channels(graph)
+    check_same(graph, smaller)
+    assert widths(smaller)["act1"] == 1
+    np.testing.assert_array_equal(smaller.node("act3").thresholds, [[-20, -15, 3]])  # 5 * 2 + 7 * 1 less
+
+
+def table_after_constant(weights, values, first) -> Graph:
+    """x uint4[2] -> act1, 20 .. 23 and always 20 -> fc1 -> f, a table -> fc2."""
+    graph = append(empty_graph((2,)), Dense, "fc0", weights=np.eye(2, dtype=int))
+    graph = append(graph, Threshold, "act1", thresholds=[[1, 2, 3], [16, 16, 16]], base=20)
+    graph = append(graph, Dense, "fc1", weights=weights)
+    graph = append(graph, Table, "f", values=values, first=first)
+    return append(graph, Dense, "fc2", weights=[[1, 2]])
+
+
+def test_shifted_table_may_shrink():
+    graph = table_after_constant([[1, 1], [1, 2]], np.arange(48).reshape(2, 24) % 7, 40)  # sums 40 .. 43, 60 .. 63
+    smaller = drop_dead_channels(graph)
+    check_same(graph, smaller)
+    assert widths(smaller)["act1"] == 1
+    assert (smaller.node("f").first, smaller.node("f").values.shape) == (20, (2, 4))
 
 
 def test_table_that_would_grow_keeps_the_constant():
-    graph = append(empty_graph((2,)), Dense, "fc1", weights=np.eye(2, dtype=int))
-    graph = append(graph, Threshold, "act1", thresholds=[[1, 2, 3], [0, 0, 0]])
-    graph = append(graph, Dense, "fc2", weights=[[1, 20], [1, -20]])
-    graph = append(graph, Table, "f", values=np.arange(256).reshape(2, 128) % 5, first=-64)
-    narrow = narrow_types(graph)
-    check_same(graph, drop_dead_channels(narrow))
-    few = append(empty_graph((2,)), Dense, "fc1", weights=np.eye(2, dtype=int))
-    few = append(few, Threshold, "act1", thresholds=[[1, 2, 3], [0, 0, 0]])
-    few = append(few, Dense, "fc2", weights=[[1, 1], [1, -1]])
-    few = append(few, Table, "f", values=np.arange(20).reshape(2, 10) % 5, first=-3)
-    check_same(few, drop_dead_channels(few))
-    assert widths(drop_dead_channels(few))["act1"] == 1
+    graph = table_after_constant([[1, 3], [4, 0]], np.arange(26).reshape(2, 13) % 7, 80)  # sums 80 .. 83, 80 .. 92
+    assert digest(drop_dead_channels(graph)) == digest(graph)
+
+
+def test_sums_get_a_type_for_their_range_without_the_constant():
+    graph = three_channels([[1, 5], [-3, 16], [16, 17]], weights=[[-1, 2, 0], [0, 1, 0]])
+    assert graph.node("fc2").result == IntType(2)  # 0 .. 2 with the constant
+    smaller = drop_dead_channels(graph)
+    check_same(graph, smaller)
+    assert smaller.node("fc2").result == IntType(2, signed=True)  # -2 .. 0 without it
+
+
+def test_constant_moves_through_flatten():
+    graph = append(empty_graph((2, 1, 2)), Threshold, "act1", thresholds=[[1, 5], [-3, 16]])
+    graph = append(append(graph, Dense, "fc1", weights=np.eye(2, dtype=int)), Threshold, "act2", thresholds=[[1], [1]])
+    graph = append(append(graph, Dense, "fc2", weights=[[1, 9], [-2, 3]]), Flatten, "flat")
+    graph = append(graph, Threshold, "act3", thresholds=[[10], [2], [9], [1]])
+    smaller = drop_dead_channels(graph)
+    check_same(graph, smaller)
+    assert widths(smaller) == {"x": 2, "act1": 2, "fc1": 1, "act2": 1, "fc2": 2, "flat": 4, "act3": 4}
+    np.testing.assert_array_equal(smaller.node("act3").thresholds, [[1], [-1], [0], [-2]])
 
 
 def test_deadness_travels_backwards_through_layers():
-    graph = mlp([5, 8, 8, 4])
-    fc2 = graph.node("fc2").weights.copy()
-    fc2[:, 3:] = 0  # then five of fc0's outputs are dead
-    nodes = tuple(replace(node, weights=fc2) if node.name == "fc2" else node for node in graph.nodes)
-    smaller = drop_dead_channels(replace(graph, nodes=nodes))
-    assert widths(smaller)["fc0"] == widths(smaller)["act1"] == 3
+    graph = append(empty_graph((2,)), Dense, "fc1", weights=np.ones((4, 2), dtype=int))
+    graph = append(graph, Threshold, "act1", thresholds=np.ones((4, 1), dtype=int))
+    graph = append(graph, Dense, "fc2", weights=[[1, 1, 0, 0], [0, 0, 1, 1]])
+    graph = append(graph, Threshold, "act2", thresholds=[[1], [1]])
+    graph = append(graph, Dense, "fc3", weights=[[1, 0]])
+    assert widths(drop_dead_channels(graph)) == {"x": 2, "fc1": 2, "act1": 2, "fc2": 1, "act2": 1, "fc3": 1}
 
 
 def test_deadness_travels_forwards_through_layers():
-    graph = empty_graph((2,))
-    graph = append(graph, Dense, "fc1", weights=[[1, 1], [1, -1]])
+    graph = append(empty_graph((2,)), Dense, "fc1", weights=[[1, 1], [1, -1]])
     graph = append(graph, Threshold, "act1", thresholds=[[1, 9], [-99, -98]])  # the second gives 2
     graph = append(graph, Dense, "fc2", weights=[[1, 5], [0, 5]])  # so the second is 10
     graph = append(graph, Threshold, "act2", thresholds=[[11], [10]])  # and this one 1
@@ -253,6 +290,12 @@ def test_flatten_after_a_conversion_by_channel_stays(constant, nodes):
     chain = Chain((Step("Mul", (constant,)),))
     graph = replace(graph, inputs=(replace(graph.inputs[0], chain=chain),))
     assert len(flatten_inputs(graph).nodes) == nodes
+
+
+def test_what_one_pass_leaves_another_may_take():
+    graph = append(append(empty_graph((2, 3, 2)), Flatten, "flat"), Dense, "fc1", source="x", weights=[[1, 2]])
+    graph = append(graph, Dense, "fc2", source="flat", weights=[[1] * 12])  # fc1 leads nowhere
+    assert [node.name for node in simplify(graph).nodes] == ["fc2"]
 
 
 def test_argmax_keeps_its_channels():
