@@ -21,7 +21,7 @@ class Mismatch:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Of one stream: what came, and how many beats have a wrong value or a wrong cycle, lost and surplus ones included."""
+    """Of one stream: what came, and how many beats have a wrong value or cycle, lost and surplus ones included."""
 
     stream: Stream
     beats: Words
@@ -37,7 +37,7 @@ def read_records(path: Path, stream: Stream) -> Words:
     words = np.fromfile(path, "<u4")
     row = 1 + stream.words
     if words.size % row:
-        raise ToolError(f"{path}: {words.size} words are no whole number of records of {row} words; run the simulation again")
+        raise ToolError(f"{path}: {words.size} words are no whole number of records of {row} words; simulate again")
     return words.reshape(-1, row)
 
 
@@ -74,9 +74,9 @@ def describe_values(stream: Stream, beat: int, expected: Words, got: Words, cycl
         if wanted == came:
             continue
         frame, pixel, channel = stream.place(beat, lane)
-        what = f"channel {channel}"
-        if channel >= stream.tensor.channels:
-            what = f"padding lane {lane}" if lane < stream.lanes else "padding bits"
+        what = f"channel {channel}" if channel < stream.tensor.channels else f"padding lane {lane}"
+        if lane == stream.lanes:
+            what = "padding bits"
         place = f"{head(stream)}, frame {frame}, pixel {pixel}, {what}"
         mismatches.append(Mismatch(cycle, f"{place}: expected {wanted}, got {came}, in cycle {cycle}"))
     return mismatches

@@ -52,8 +52,9 @@ cycle. Nothing here needs Espalier.
     make SIM=icarus
 
 Per run: `<port>.hex` beats sent, `<port>.stalls` in which cycles a port may act, `<stream>.expected.bin` records of
-(cycle, payload) as little-endian 32-bit words, `plusargs.txt` frames and cycle limit. The simulation writes `<stream>.bin`,
-`state.txt` (each stream at the end: valid, ready, beats), `faults.txt` and `result.json`. `bench.json` describes payloads.
+(cycle, payload) as little-endian 32-bit words, `plusargs.txt` frames and cycle limit. The simulation writes
+`<stream>.bin`, `state.txt` (each stream at the end: valid, ready, beats), `faults.txt` and `result.json`.
+`bench.json` describes the payloads.
 """
 
 
@@ -68,9 +69,13 @@ class Bench:
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """One run: per stream the beats (beats, words) and their cycles, per port the stall pattern (True: may act)."""
+    """One run: per stream the beats (beats, words) and their cycles, per port the stall pattern (True: may act).
+
+    stall: the probability behind the patterns, for the report.
+    """
 
     name: str
+    stall: float
     frames: int
     beats: Mapping[str, Words]
     cycles: Mapping[str, Ints]

@@ -18,7 +18,8 @@ from cocotb_tools import runner
 from cocotb_tools.check_results import get_results
 
 from ..errors import BuildError, ToolError
-from .tools import Tools, check_fst
+from .tools import Tools
+from .waves import check_fst
 
 KEPT_BUILDS = 64
 BUILD_ARGUMENTS = ["--timing", "-CFLAGS", "-std=c++20", "-Wno-WIDTH"]
@@ -68,8 +69,9 @@ class VerilatorRunner(runner.Verilator):
     def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
         for command in cmds:
             if command[0] == "make" and self.runtime is not None:
+                # Now, so that they are newer than the make files and make leaves them alone.
                 for compiled in self.runtime.glob("*.o"):
-                    shutil.copyfile(compiled, self.build_dir / compiled.name)  # newer than the make files: make is content
+                    shutil.copyfile(compiled, self.build_dir / compiled.name)
             code = run_limited(command, cwd=Path(cwd), env=self.env, stdout=stdout, timeout_s=self.timeout_s)
             if code:
                 raise RuntimeError(f"{Path(command[0]).name} ended with status {code}")
@@ -84,7 +86,7 @@ def run_limited(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], st
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ToolError(
-                f"{Path(command[0]).name} took more than {timeout_s:g} s and was stopped; give it more time or less to do"
+                f"{Path(command[0]).name} took more than {timeout_s:g} s and was stopped; give it more time or less work"
             ) from None
         finally:
             if process.returncode is None:
@@ -93,7 +95,13 @@ def run_limited(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], st
 
 
 def build(
-    sources: Mapping[str, str], tools: Tools, *, cache: Path | None, folder: Path, waves: str = "", timeout_s: float = 600
+    sources: Mapping[str, str],
+    tools: Tools,
+    *,
+    cache: Path | None,
+    folder: Path,
+    waves: str = "",
+    timeout_s: float = 600,
 ) -> tuple[Path, bool]:
     """The simulation program of ``sources`` (file name to text, top module ``tb``), and whether the cache had it.
 
@@ -117,7 +125,9 @@ def build(
         if cache is not None:
             forget_oldest(cache)
     except OSError as error:
-        raise BuildError(f"{target.parent}: cannot keep the simulation there ({error}); choose another cache folder")
+        raise BuildError(
+            f"{target.parent}: cannot keep the simulation there ({error}); choose another cache folder"
+        ) from None
     return target, False
 
 
@@ -177,25 +187,22 @@ def forget_oldest(cache: Path) -> None:
 
 
 def run(
-    program: Path, tools: Tools, *, bench: Path, module: str, run_name: str, plusargs: Sequence[str], timeout_s: float = 600
-) -> tuple[bool, Path]:
-    """Run the cocotb tests of ``module`` in folder ``bench``; whether all passed, and the log's path."""
-    folder = bench / run_name
-    log, results = folder / "log.txt", folder.resolve() / "results.xml"
+    program: Path, tools: Tools, module: str, folder: Path, log: Path, plusargs: Sequence[str], timeout_s: float
+) -> bool:
+    """Whether all cocotb tests of ``module`` pass, run in ``folder``, where it is; what they print goes to ``log``."""
     tester = VerilatorRunner(tools, timeout_s)
-    tester.program, tester.python_path = program.resolve(), bench.resolve()
+    tester.program, tester.python_path = program.resolve(), folder.resolve()
+    results = log.resolve().with_name("results.xml")
+    options = {"build_dir": folder, "results_xml": str(results), "log_file": log, "plusargs": plusargs}
     try:
         with contextlib.suppress(SystemExit):  # under pytest the runner ends the process where a test fails
-            tester.test(
-                module, "tb", hdl_toplevel_lang="verilog", build_dir=bench, results_xml=str(results), log_file=log,
-                plusargs=[f"+run={run_name}", *plusargs],
-            )  # fmt: skip
+            tester.test(module, "tb", hdl_toplevel_lang="verilog", **options)
         total, failed = get_results(results)
     except RuntimeError as error:
         raise ToolError(f"the simulation broke off: {error}\n{last_lines(log)}") from None
     if not total:
         raise ToolError(f"cocotb ran no test\n{last_lines(log)}")
-    return not failed, log
+    return not failed
 
 
 def last_lines(log: Path, lines: int = 20) -> str:

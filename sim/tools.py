@@ -41,7 +41,7 @@ def find_tools() -> Tools:
             raise missing(program)
     library = find_libpython.find_libpython()
     if library is None:
-        raise ToolError("libpython not found; install Python's shared library, for example `apt install libpython3-dev`")
+        raise ToolError("libpython not found; install it, for example `apt install libpython3-dev`")
     return Tools(find_verilator(), Path(library))
 
 
@@ -57,17 +57,3 @@ def find_verilator() -> Path:
 
 def missing(program: str) -> ToolError:
     return ToolError(f"{program} not found; {HOW_TO_GET[program]}")
-
-
-def check_fst() -> None:
-    """Raises ToolError unless a trace writer for FST would compile and link."""
-    source = "#include <lz4.h>\n#include <zlib.h>\nint main() { return LZ4_versionNumber() + (zlibVersion() == 0); }\n"
-    command = ["g++", "-x", "c++", "-", "-o", "/dev/null", "-llz4", "-lz"]
-    result = subprocess.run(command, input=source, capture_output=True, text=True, timeout=60)
-    if result.returncode == 0:
-        return
-    absent = [name for name in ("lz4.h", "zlib.h", "-llz4", "-lz") if name in result.stderr]
-    raise ToolError(
-        f"waves in FST need lz4.h and zlib.h; g++ does not find {absent[0] if absent else 'them'}; "
-        "run `apt install liblz4-dev zlib1g-dev`, or choose VCD"
-    )

