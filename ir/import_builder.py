@@ -69,9 +69,11 @@ class Builder:
         return tuple(self._input(name) for name in self._shapes if name in self._border)
 
     def _input(self, name: str) -> Input:
-        _, layout, grid, steps = self._border[name]
+        (_, layout, grid, steps), shape = self._border[name], self._shapes[name][1]
+        if shape != (grid.channels,):
+            layout = (Step("Reshape", (np.array(shape),)), *layout)
         chain = Chain((*layout, *steps, grid.codes(), Step("Reshape", (np.array([grid.channels]),))))
-        return Input(name, TensorType((grid.channels,), self.types[name]), self._shapes[name][1], chain)
+        return Input(name, TensorType((grid.channels,), self.types[name]), shape, chain)
 
     def _settle(self, value: Value, consumer: str) -> Value:
         """Decide, once for each input, what the host does and what the codes are."""

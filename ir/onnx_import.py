@@ -83,6 +83,7 @@ class _Walk:
         self._opset = model.opset
         self._values: dict[str, Value] = {}
         self._constants: dict[str, Constant] = dict(model.initializers)
+        self._sources: dict[str, str] = {}  # of which initializer a constant was made
         self._layers = 0
         self._batch = 1
         for name, (batch, *shape) in model.inputs.items():
@@ -105,6 +106,8 @@ class _Walk:
         elif not any(isinstance(operand, Value) for operand in operands):
             constants = [operand for operand in operands if not isinstance(operand, Value)]
             self._constants.update(zip(filter(None, node.output), fold(node, constants, self._opset), strict=False))
+            if node.input:
+                self._sources[node.output[0]] = self._sources.get(node.input[0], node.input[0])
         else:
             output = "TopK" == node.op_type and len(node.output) > 1
             self._values[node.output[1 if output else 0]] = self._apply(call)
@@ -179,11 +182,9 @@ class _Walk:
                 "flatten it or change the layer's in_features"
             )
         self._layers += 1
-        name = self.builder.names.layer(self._source(call.node.input[1]), call.node.name, self._layers)
+        source = self._sources.get(call.node.input[1], call.node.input[1])
+        name = self.builder.names.layer(source, call.node.name, self._layers)
         return self.builder.dense(value, weights, name, describe(call.node))
-
-    def _source(self, weights: str) -> str:
-        return weights
 
     def reshape(self, call: _Call) -> Value:
         value = call.data[1]

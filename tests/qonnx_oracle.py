@@ -32,8 +32,9 @@ def _with_batch(model: onnx.ModelProto, frames: int) -> onnx.ModelProto:
     known = {entry.domain for entry in model.opset_import}
     if "qonnx.custom_op.general" not in known:
         model.opset_import.append(onnx.helper.make_opsetid("qonnx.custom_op.general", 1))
-    for port in (_data_input(model), *model.graph.output):
-        port.type.tensor_type.shape.dim[0].dim_value = frames
+    _data_input(model).type.tensor_type.shape.dim[0].dim_value = frames
+    for port in model.graph.output:
+        port.type.tensor_type.ClearField("shape")
     del model.graph.value_info[:]
     return model
 
