@@ -3,13 +3,13 @@
 import copy
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from brevitas.export import export_qonnx
 from brevitas.proxy.parameter_quant import BiasQuantProxyFromInjectorBase, WeightQuantProxyFromInjectorBase
-from brevitas.quant_tensor import QuantTensor
 from onnx import numpy_helper
 from torch import Tensor, nn
 
@@ -47,8 +47,8 @@ def quantized_parameters(model: nn.Module, example: tuple[Tensor, ...]) -> dict[
     names = {(parameter.data_ptr(), parameter.shape): name for name, parameter in model.named_parameters()}
     found: dict[str, Tensor] = {}
 
-    def record(proxy: nn.Module, inputs: tuple, output: object) -> None:
-        if not isinstance(output, QuantTensor):
+    def record(proxy: nn.Module, inputs: tuple, output: Any) -> None:
+        if isinstance(output, Tensor):  # its quantization is switched off
             return
         name = names.get((inputs[0].data_ptr(), inputs[0].shape))
         if name is None:
@@ -58,7 +58,7 @@ def quantized_parameters(model: nn.Module, example: tuple[Tensor, ...]) -> dict[
             )
         if name in found and not torch.equal(found[name], output.value):
             raise GraphError(f"{name}: is shared by layers that quantize it differently; give each its own weights")
-        found[name] = output.value.detach().clone()  # type: ignore[attr-defined]
+        found[name] = output.value.detach().clone()
 
     proxies = (WeightQuantProxyFromInjectorBase, BiasQuantProxyFromInjectorBase)
     hooks = [module.register_forward_hook(record) for module in model.modules() if isinstance(module, proxies)]

@@ -1,6 +1,7 @@
 """The quantized perceptron of the recipes, built from Brevitas layers."""
 
 from collections import OrderedDict
+from typing import Any
 
 import brevitas.nn as qnn
 import torch
@@ -92,24 +93,27 @@ class OutputScale(nn.Module):
 def make_dense(inputs: int, outputs: int, bits: int, per_channel: bool) -> qnn.QuantLinear:
     """A layer without bias whose weights have ``bits`` bits, narrow range; 1 bit is bipolar with scale 1."""
     if bits == 1:
-        layer = qnn.QuantLinear(
-            inputs, outputs, bias=False, weight_quant=SignedBinaryWeightPerTensorConst.let(scaling_const=1.0)
-        )
+        quantizer = _let(SignedBinaryWeightPerTensorConst, scaling_const=1.0)
+    else:
+        quantizer = _let(Int8WeightPerChannelFloat if per_channel else Int8WeightPerTensorFloat, bit_width=bits)
+    layer = qnn.QuantLinear(inputs, outputs, bias=False, weight_quant=quantizer)
+    if bits == 1:
         nn.init.uniform_(layer.weight, -1, 1)
-        return layer
-    quantizer = Int8WeightPerChannelFloat if per_channel else Int8WeightPerTensorFloat
-    return qnn.QuantLinear(inputs, outputs, bias=False, weight_quant=quantizer.let(bit_width=bits))
+    return layer
 
 
 def make_activation(bits: int, is_signed: bool, *, rectify: bool, learned: bool) -> nn.Module:
     """A quantizer to ``bits`` bits: bipolar at 1; else signed and narrow over -1..1, or unsigned from 0 to a scale."""
     if bits == 1:
-        return qnn.QuantIdentity(act_quant=SignedBinaryActPerTensorConst, scaling_init=1.0)
+        return qnn.QuantIdentity(act_quant=_let(SignedBinaryActPerTensorConst, scaling_init=1.0))
+    kind = ScalingImplType.PARAMETER if learned and not is_signed else ScalingImplType.CONST
+    options = {"bit_width": bits, "scaling_impl_type": kind, "scaling_init": 3.0 if rectify else 1.0}
     if is_signed:
-        quantizer = Int8ActPerTensorFloat.let(narrow_range=True, scaling_impl_type=ScalingImplType.CONST)
-        return qnn.QuantIdentity(act_quant=quantizer.let(bit_width=bits, scaling_init=1.0))
-    kind = ScalingImplType.PARAMETER if learned else ScalingImplType.CONST
-    quantizer = Uint8ActPerTensorFloat.let(bit_width=bits, scaling_impl_type=kind)
-    if rectify:
-        return qnn.QuantReLU(act_quant=quantizer.let(scaling_init=3.0))
-    return qnn.QuantIdentity(act_quant=quantizer.let(scaling_init=1.0))
+        return qnn.QuantIdentity(act_quant=_let(Int8ActPerTensorFloat, narrow_range=True, **options))
+    layer = qnn.QuantReLU if rectify else qnn.QuantIdentity
+    return layer(act_quant=_let(Uint8ActPerTensorFloat, **options))
+
+
+def _let(quantizer: Any, **options: Any) -> Any:
+    """A Brevitas quantizer class with some options changed; its metaclass hides this from type checkers."""
+    return quantizer.let(**options)

@@ -1,5 +1,7 @@
 """The truth to compare against: the integer codes that Brevitas itself computes at every activation quantizer."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
@@ -18,7 +20,7 @@ def record_codes(model: nn.Module, inputs: Tensor, batch_size: int = 1000) -> di
     calls: list[tuple[str, NDArray]] = []
 
     def hook_of(name: str):
-        def record(module: nn.Module, inputs: tuple, output: object) -> None:
+        def record(module: nn.Module, inputs: tuple, output: Any) -> None:
             if isinstance(output, IntQuantTensor):
                 calls.append((name, output.int().numpy().astype(np.int16)))
 

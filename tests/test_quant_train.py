@@ -81,7 +81,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(epoch, finished, tmp_path):
 def test_a_killed_run_continues(finished, tmp_path):
     code = (
         "from pathlib import Path; from espalier.quant.recipes import *; from espalier.quant.train import train;"
-        "import time; recipe = override(find_recipe('digits-mlp'), hidden='12,9', prune='7,5', epochs=4, batch_size=128);"
+        "import time;"
+        "recipe = override(find_recipe('digits-mlp'), hidden='12,9', prune='7,5', epochs=4, batch_size=128);"
         f"train(recipe, Path({str(tmp_path)!r}), progress=lambda state: time.sleep(0.02))"
     )
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code])
