@@ -13,9 +13,11 @@ from pathlib import Path
 
 from ..errors import BuildError, PlanError, ToolError
 from .area import Area, check_fit, measure
+from .block_ram import absorb_output_registers
 from .devices import Device, find_device
 from .layers import find_layer_rates, find_layers
-from .netlist import Module, absorb_output_registers, count_cells, ports_of, read_netlist
+from .multiplier import absorb_multiplier_registers
+from .netlist import Absorbed, Module, count_cells, ports_of, read_netlist
 from .place import PathStep, Placement, fastest, place
 from .wrapper import INSTANCE, NAME, wrap
 from .yosys import run_yosys
@@ -42,7 +44,8 @@ class SynthReport:
     comb: TRELLIS_COMB that nextpnr placed, wrapper not counted: LUT4, two for each CCU2C, the ways into and out of
     carry chains, six for each DPR16X4, the drivers of constant nets. None where nothing was placed, as fmax_mhz.
     fmax_mhz: of the best seed. fmax_by_layer: with that seed, by the paths that end in a layer.
-    absorbed: flip-flops moved into block RAMs; not_absorbed: read port -> why it keeps its slow output.
+    absorbed: flip-flops moved into block RAMs and multipliers; not_absorbed: those left without their own registers,
+    which makes them slow, with the reason.
     """
 
     device: str
@@ -156,7 +159,7 @@ def _synthesize(job: _Job, clock_mhz: float, seeds: Sequence[int]) -> SynthRepor
         whole = pool.submit(lambda: _map(job, NETLIST)[job.top])
         core, areas = whole.result(), layers.result()
     belongs = find_layers(core["cells"], job.verilog, DESIGN, job.top, job.layers)
-    core, absorbed = absorb_output_registers(_without_sources(core))
+    core, absorbed = absorb_registers(_without_sources(core))
     (job.work / NETLIST).write_text(json.dumps({"modules": {job.top: core}}))
     area = measure(count_cells({job.top: core}, job.top), job.device)
     check_fit(area, job.device)
@@ -185,7 +188,7 @@ def _map(job: _Job, file: str, kept: Sequence[str] = ()) -> dict[str, Module]:
 
 
 def _measure_layers(job: _Job) -> dict[str, Area]:
-    """Area of each layer; registers behind block RAMs are absorbed as in the whole."""
+    """Area of each layer; registers are absorbed as in the whole."""
     if not job.layers:
         return {}
     names = {layer: f"{job.top}.{layer}" for layer in job.layers}
@@ -194,8 +197,16 @@ def _measure_layers(job: _Job) -> dict[str, Area]:
         raise PlanError(f"synth: the design has no module {missing[0]}; give instance paths below {job.top} as layers")
     modules = _map(job, "layers.json", list(names.values()))
     (job.work / "layers.json").unlink()
-    edited = {name: absorb_output_registers(module)[0] for name, module in modules.items()}
+    edited = {name: absorb_registers(module)[0] for name, module in modules.items()}
     return {layer: measure(count_cells(edited, name), job.device) for layer, name in names.items()}
+
+
+def absorb_registers(module: Module) -> tuple[Module, Absorbed]:
+    """The module with registers moved into its block RAMs and multipliers; other families' cells are left alone."""
+    module, memories = absorb_output_registers(module)
+    module, multipliers = absorb_multiplier_registers(module)
+    moved, places = memories.flip_flops + multipliers.flip_flops, memories.places + multipliers.places
+    return module, Absorbed(moved, places, memories.left | multipliers.left)
 
 
 def _without_sources(module: Module) -> Module:

@@ -2,7 +2,7 @@
 
 import numpy as np
 from amaranth.back import verilog
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Shape, Signal
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
@@ -39,13 +39,42 @@ class Reader(Component):
         return m
 
 
-class Readers(Component):
-    """Several of them side by side, as layers named by their keys, each with the same address in its lowest bits."""
+class Multiplier(Component):
+    """A product, ``before`` registers in front and ``after`` behind; ``feedback``: it takes its own result."""
 
-    def __init__(self, readers: dict[str, Reader]):
+    def __init__(self, a_shape, b_shape, *, before: int = 1, after: int = 1, feedback: bool = False):
+        self.before, self.after, self.feedback = before, after, feedback
+        self.width = Shape.cast(a_shape).width + Shape.cast(b_shape).width
+        super().__init__({"a__payload": In(a_shape), "w__payload": In(b_shape), "y__payload": Out(self.width)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        a, b = self.a__payload, self.w__payload
+        for index in range(self.before):
+            a, b = self.register(m, a, f"a{index}"), self.register(m, b, f"b{index}")
+        if self.feedback:
+            result = Signal(self.width, reset_less=True)
+            m.d.sync += result.eq(Cat(a[: len(a) // 2], result)[: len(a)] * b)
+        else:
+            result = a * b
+            for index in range(self.after):
+                result = self.register(m, result, f"product{index}")
+        m.d.comb += self.y__payload.eq(result)
+        return m
+
+    def register(self, m: Module, value, name: str) -> Signal:
+        held = Signal(value.shape(), name=name, reset_less=True)
+        m.d.sync += held.eq(value)
+        return held
+
+
+class Readers(Component):
+    """Several of these side by side, as layers named by their keys, each with the same inputs in its lowest bits."""
+
+    def __init__(self, readers: dict[str, Reader | Multiplier]):
         self.readers = readers
         total = sum(reader.width for reader in readers.values())
-        super().__init__({"x": In(14), "w": In(36), "w_address": In(14), "w_valid": In(1), "y": Out(total)})
+        super().__init__({"x": In(18), "w": In(36), "w_address": In(14), "w_valid": In(1), "y": Out(total)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -55,8 +84,10 @@ class Readers(Component):
             m.d.comb += reader.a__payload.eq(self.x)
             m.d.comb += self.y[low : low + reader.width].eq(reader.y__payload)
             low += reader.width
+            if hasattr(reader, "w__payload"):
+                m.d.comb += reader.w__payload.eq(self.w)
             if hasattr(reader, "w__valid"):
-                m.d.comb += [reader.w__payload.eq(self.w), reader.w__address.eq(self.w_address)]
+                m.d.comb += reader.w__address.eq(self.w_address)
                 m.d.comb += reader.w__valid.eq(self.w_valid)
         return m
 

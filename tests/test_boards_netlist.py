@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from espalier.boards.netlist import absorb_output_registers, count_cells, read_netlist
+from espalier.boards.block_ram import absorb_output_registers
+from espalier.boards.netlist import count_cells, read_netlist
 from espalier.errors import ToolError
 
 CLOCK, RESET, ENABLE = 2, 3, 4
@@ -38,7 +39,7 @@ def test_plain_registers_move(side):
     memory = edited["cells"]["memory"]
     assert memory["parameters"] == MODES | {f"REGMODE_{side}": "OUTREG"}
     assert memory["connections"][f"DO{side}0"] == [20]
-    assert (absorbed.flip_flops, absorbed.ports, absorbed.left) == (2, 1, {})
+    assert (absorbed.flip_flops, absorbed.places, absorbed.left) == (2, 1, {})
 
 
 def test_wide_read_port_uses_both_sides_with_the_clock_of_side_b():
@@ -61,12 +62,12 @@ def test_wide_read_port_uses_both_sides_with_the_clock_of_side_b():
         ({"memory": {"RSTB": RESET}}, "the read port has a reset"),
         ({"memory": {"CEB": ENABLE}}, "the read port has an enable"),
         ({"modes": {"REGMODE_B": "OUTREG"}}, "the output register is in use"),
-        ({"modes": {"CLKBMUX": "INV"}}, "DOB0: the register has another clock edge"),
-        ({"register": {"CLK": 9}}, "DOB0: the register has another clock"),
-        ({"register": {"LSR": RESET}}, "DOB0: the register has a reset"),
-        ({"register": {"CE": ENABLE}, "parameters": {"CEMUX": "CE"}}, "DOB0: the register has an enable"),
-        ({"parameters": {"REGSET": "SET"}}, "DOB0: the register starts at 1"),
-        ({"others": {"lut": cell("LUT4", {}, {"A": 11}, {"Z": 30})}}, "DOB1 is read in 2 places"),
+        ({"modes": {"CLKBMUX": "INV"}}, "the register has another clock edge"),
+        ({"register": {"CLK": 9}}, "the register has another clock"),
+        ({"register": {"LSR": RESET}}, "the register has a reset"),
+        ({"register": {"CE": ENABLE}, "parameters": {"CEMUX": "CE"}}, "the register has an enable"),
+        ({"parameters": {"REGSET": "SET"}}, "the register starts at 1"),
+        ({"others": {"lut": cell("LUT4", {}, {"A": 11}, {"Z": 30})}}, "it is read in 2 places"),
     ],
 )
 def test_register_stays_where_moving_it_changes_something(change, reason):
@@ -79,7 +80,7 @@ def test_register_stays_where_moving_it_changes_something(change, reason):
 def test_output_that_is_a_port_stays():
     module = reading()
     module["ports"]["y"]["bits"] = [10, 21]
-    assert absorb_output_registers(module)[1].left == {"memory.B": "DOB0 is read in 2 places"}
+    assert absorb_output_registers(module)[1].left == {"memory.B": "it is read in 2 places"}
 
 
 def test_netlist_is_read_without_boxes(tmp_path):
