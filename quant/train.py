@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from ..errors import BuildError
+from ..errors import BuildError, GraphError
 from .checkpoint import Checkpoint, collect_state, load_last_checkpoint, restore_state, save_checkpoint
 from .data import Dataset, load_dataset
 from .export import export
@@ -114,6 +114,8 @@ def _run_epoch(
         chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
         rate = _learning_rate(recipe, epoch * batches + batch, recipe.epochs * batches)
         logits, loss = _step(model, optimizer, inputs[chosen], labels[chosen], rate)
+        if not math.isfinite(loss):
+            raise GraphError(f"epoch {epoch + 1}: loss is {loss}; lower --learning-rate, now {recipe.learning_rate}")
         total_loss += loss * len(chosen)
         correct += int((logits.argmax(1) == labels[chosen]).sum())
         seen += len(chosen)

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from espalier.errors import BuildError
+from espalier.errors import BuildError, GraphError
 from espalier.quant.recipes import find_recipe, override
 
 pytestmark = pytest.mark.torch
@@ -83,7 +83,7 @@ def test_a_killed_run_continues(finished, tmp_path):
         "from pathlib import Path; from espalier.quant.recipes import *; from espalier.quant.train import train;"
         "import time;"
         "recipe = override(find_recipe('digits-mlp'), hidden='12,9', prune='7,5', epochs=4, batch_size=128);"
-        f"train(recipe, Path({str(tmp_path)!r}), progress=lambda state: time.sleep(0.02))"
+        f"train(recipe, Path({str(tmp_path)!r}), progress=lambda state: time.sleep(300 * (state.epoch == 3)))"
     )
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code])
     deadline = time.monotonic() + 120
@@ -108,6 +108,12 @@ def test_progress_tells_accuracy_early(tmp_path):
     train(override(RECIPE, epochs=1), tmp_path, progress=states.append)
     assert [state.batch for state in states[:-1]] == list(range(1, 11))
     assert states[0].test_accuracy is None and 0 <= states[-1].test_accuracy <= 1
+
+
+def test_a_loss_that_is_no_number_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", lambda logits, labels: logits.sum() * float("nan"))
+    with pytest.raises(GraphError, match="epoch 1: loss is nan; lower --learning-rate, now 0.01"):
+        train(RECIPE, tmp_path)
 
 
 def test_training_leaves_torch_as_it_was(tmp_path):
