@@ -5,7 +5,7 @@ import numpy as np
 from .graph import Bounds, Ints, IntType
 from .requantize import Requantize
 
-MAX_SHIFT = 24
+MAX_SHIFT = 40
 MAX_MULTIPLIER_BITS = 24
 PAIRED_EDGES = 256  # from each end of a channel's steps, to bound its slope
 

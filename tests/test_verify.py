@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from onnx_models import Sketch, random_mlp
+from test_onnx_import import codes_of_qonnx, normal_frames
+
+from espalier.errors import GraphError
+from espalier.ir import execute, quantize_inputs
+from espalier.ir.onnx_import import import_onnx
+from espalier.ir.verify import dot_product_noise, explain_differences
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A model with arbitrary scales, all our tensors, and the codes that the model's quantizers should have."""
+    imported = import_onnx(random_mlp(tmp_path_factory.mktemp("verify"), 1))
+    ours = execute(imported.graph, quantize_inputs(imported.graph, normal_frames(12)), every=True)
+    return imported, ours, {name: ours[name].copy() for name in imported.quantized}
+
+
+def test_equal_codes_need_no_explanation(compared):
+    found = explain_differences(*compared)
+    assert (found.equal_frames, found.explained, found.unexplained) == (200, 0, 0)
+    assert found.codes == 200 * (12 + 9 + 7) and not found.mentioned
+
+
+@pytest.mark.parametrize("tensor", ["fc1_act", "fc2_act"])
+def test_threshold_off_by_one_is_not_explained(compared, tensor):
+    imported, ours, theirs = compared
+    node = imported.graph.node(tensor)
+    wrong = replace(node, thresholds=node.thresholds + 1)
+    found = explain_differences(imported, ours, {**theirs, tensor: wrong.evaluate(ours[node.inputs[0]])})
+    assert found.unexplained > 20 and found.explained == 0
+    assert f"{tensor}: frame " in str(found.mentioned[0]) and "rounding explains" in str(found.mentioned[0])
+
+
+def test_frames_are_compared_up_to_the_first_difference(compared):
+    imported, ours, theirs = compared
+    changed = {name: codes.copy() for name, codes in theirs.items()}
+    changed["fc1_act"][5, 2] = 15 - changed["fc1_act"][5, 2]
+    changed["fc2_act"][5] = 99
+    found = explain_differences(imported, ours, changed)
+    assert (found.unexplained, found.equal_frames, found.by_tensor) == (1, 199, {"fc1_act": 1})
+    assert found.codes == 200 * (12 + 9) + 199 * 7
+
+
+def test_differing_inputs_are_not_explained(compared):
+    imported, ours, theirs = compared
+    changed = {**theirs, "data": theirs["data"] + 1}
+    assert explain_differences(imported, ours, changed).unexplained == 200 * 12
+
+
+def test_names_may_be_those_of_the_model(compared):
+    imported, ours, theirs = compared
+    named = {f"{i:02d}_quant": codes for i, codes in enumerate(theirs.values())}
+    assert explain_differences(imported, ours, {**named, "outputs": np.zeros((200, 3))}).codes == 200 * 28
+
+
+def test_other_number_of_quantizers(compared):
+    imported, ours, theirs = compared
+    with pytest.raises(GraphError, match=r"integers of 1 quantizers \(00_a\), but the graph has 3 \(data, fc1_act"):
+        explain_differences(imported, ours, {"00_a": theirs["data"]})
+
+
+def test_other_number_of_channels(compared):
+    imported, ours, theirs = compared
+    with pytest.raises(GraphError, match="fc1_act: the model gives 3 channels, but the graph has 9"):
+        explain_differences(imported, ours, {"fc1_act": theirs["fc1_act"][:, :3]})
+
+
+def tie_model(folder, scale):
+    """Sums that are whole numbers of ``scale``, quantized to multiples of twice as much: every odd sum is a tie."""
+    sketch = Sketch(3)
+    x = sketch.dense(sketch.quant("data", bits=6), np.full((3, 2), scale), scale)
+    return sketch.save(folder, sketch.quant(x, 2 * scale, bits=6))
+
+
+@pytest.mark.parametrize("scale, explained", [(0.1, True), (0.125, False)])
+def test_only_inexact_sums_excuse_a_tie(tmp_path, scale, explained):
+    imported = import_onnx(tie_model(tmp_path, scale))
+    codes = np.random.default_rng(0).integers(-5, 6, (400, 3))
+    ours = execute(imported.graph, codes, every=True)
+    half_up = np.floor(ours["fc1"] / 2 + 0.5).astype(int)
+    found = explain_differences(imported, ours, {"data": codes, "fc1_act": half_up})
+    assert found.explained + found.unexplained > 50
+    assert (found.unexplained == 0) == explained and (found.explained == 0) != explained
+
+
+def test_bipolar_integers_or_codes(tmp_path):
+    sketch = Sketch(3)
+    x = sketch.add("BipolarQuant", "data", 1.0, domain="onnx.brevitas")
+    imported = import_onnx(sketch.save(tmp_path, sketch.dense(x, np.eye(3))))
+    codes = np.random.default_rng(0).integers(0, 2, (20, 3))
+    ours = execute(imported.graph, codes, every=True)
+    for theirs in (codes, 2 * codes - 1):
+        assert explain_differences(imported, ours, {"data": theirs}).equal_frames == 20
+
+
+def test_negated_rows_keep_their_bound(tmp_path):
+    sketch = Sketch(3)
+    x = sketch.add("Mul", sketch.dense(sketch.quant("data", 0.1), np.eye(3) * 0.7, 0.1), -1.3)
+    imported = import_onnx(sketch.save(tmp_path, sketch.quant(x, 0.09)))
+    ours = execute(imported.graph, np.random.default_rng(0).integers(-8, 8, (400, 3)), every=True)
+    wrong = {"fc1_act": ours["fc1_act"] + 1}
+    assert explain_differences(imported, ours, wrong).unexplained > 1000
+
+
+def test_noise_bounds_every_order_of_summation():
+    generator = np.random.default_rng(0)
+    weights, reals = generator.integers(-7, 8, (5, 300)), generator.normal(size=(40, 300)).astype(np.float32)
+    scale = np.full(5, np.float32(0.1))
+    bound = dot_product_noise(weights, reals.astype(float), scale.astype(float), np.zeros(300))
+    exact = reals.astype(float) @ weights.T * float(scale[0])
+    rounded = (weights * scale[:, None]).astype(np.float32)
+    for order in (slice(None), slice(None, None, -1), generator.permutation(300)):
+        sums = np.cumsum((reals[:, None, order] * rounded[None, :, order]), axis=2, dtype=np.float32)[..., -1]
+        assert (np.abs(sums - exact) <= bound).all() and np.abs(sums - exact).max() > 0
