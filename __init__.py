@@ -18,7 +18,7 @@ PUBLIC = {
     "plan": "hw.planner",
     "generate": "hw.design",
     "simulate": "sim.simulate",
-    "synthesize": "boards.synthesize",
+    "synthesize": "boards.synth",
     "EspalierError": "errors",
     "GraphError": "errors",
     "PlanError": "errors",
