@@ -13,10 +13,11 @@ from .streams import Stream
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One difference in words, with the cycle in which it was seen (or missed)."""
+    """One difference in words, with the cycle in which it was seen (or missed); late: the value is right."""
 
     cycle: int
     text: str
+    late: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +51,10 @@ def compare_stream(stream: Stream, records: Words, vectors: Vectors, most: int =
     bad_values = (expected[:common] != got[:common]).any(axis=1)
     bad_cycles = cycles[:common] != got_cycles[:common]
     first: list[Mismatch] = []
-    for beat in np.flatnonzero(bad_values | bad_cycles)[:most]:
-        came = int(got_cycles[beat])
-        if bad_values[beat]:
-            first += describe_values(stream, int(beat), expected[beat], got[beat], came)
-        if bad_cycles[beat]:
-            first.append(describe_cycle(stream, int(beat), int(cycles[beat]), came))
+    for beat in map(int, np.flatnonzero(bad_values)[:most]):
+        first += describe_values(stream, beat, expected[beat], got[beat], int(got_cycles[beat]))
+    for beat in map(int, np.flatnonzero(bad_cycles)[:most]):
+        first.append(describe_cycle(stream, beat, int(cycles[beat]), int(got_cycles[beat])))
     if off_by:
         seen = int(cycles[common]) if common < len(expected) else int(got_cycles[common])
         first.append(Mismatch(seen, f"{head(stream)}: {len(expected)} beats expected, {len(got)} came"))
@@ -85,7 +84,7 @@ def describe_values(stream: Stream, beat: int, expected: Words, got: Words, cycl
 def describe_cycle(stream: Stream, beat: int, expected: int, got: int) -> Mismatch:
     frame, pixel, channel = stream.place(beat, 0)
     place = f"{head(stream)}, frame {frame}, pixel {pixel}, channel {channel}"
-    return Mismatch(min(expected, got), f"{place}: expected in cycle {expected}, came in cycle {got}")
+    return Mismatch(min(expected, got), f"{place}: expected in cycle {expected}, came in cycle {got}", late=True)
 
 
 def lanes(stream: Stream, words: Words) -> list[int]:
@@ -99,6 +98,6 @@ def lanes(stream: Stream, words: Words) -> list[int]:
 
 
 def earliest(comparisons: Mapping[str, Comparison], most: int) -> list[str]:
-    """The first mismatches of all streams in order of time: the cause stands before its effects."""
+    """The first wrong values and lost beats of all streams, then the first wrong cycles: causes before effects."""
     found = sorted((one for comparison in comparisons.values() for one in comparison.first), key=lambda one: one.cycle)
-    return [one.text for one in found[:most]]
+    return [one.text for late in (False, True) for one in [one for one in found if one.late is late][:most]]

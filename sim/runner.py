@@ -85,8 +85,9 @@ def run_limited(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], st
         try:
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:
+            name = Path(command[0]).name
             raise ToolError(
-                f"{Path(command[0]).name} took more than {timeout_s:g} s and was stopped; give it more time or less work"
+                f"{name} took more than {timeout_s:g} s and was stopped; give it more time, or fewer frames"
             ) from None
         finally:
             if process.returncode is None:

@@ -47,7 +47,7 @@ def simulate(
 
     stall: probability, per cycle, that a source or a sink pauses. folder: gets the bench, which runs without
     Espalier; None uses a temporary one. cache: compiled simulations by content; None compiles always.
-    timeout_s: for the compiler and for each run. most: mismatches described per run.
+    timeout_s: for the compiler and for each run. most: wrong values, and wrong cycles, described per run.
     Raises ToolError where a tool is missing, fails, or takes too long; wrong values and cycles are in the report.
     """
     if not 0 <= stall < 1:

@@ -87,7 +87,7 @@ def test_wrong_weight_and_wrong_queue_are_found(cache):
     report = one_run(wrong, vectors, cache)
     assert not report.values_exact and not report.cycles_exact
     text = "\n".join(report.mismatches)
-    assert "stream fc2, layer fc2, frame 1, pixel 0, channel 1: expected" in text
+    assert "stream fc2, layer fc2, frame 0, pixel 0, channel 1: expected -15, got -13, in cycle" in text
     assert "expected in cycle" in text
     assert report.runs[0].wrong["fc1"][0] == 0  # the first layer's values are right, only late
 
