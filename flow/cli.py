@@ -12,6 +12,8 @@ from ..errors import EspalierError
 from . import options as o
 from .mismatch import Mismatch
 
+INTERRUPTED = 130  # as the shell numbers an end by Ctrl-C
+
 app = typer.Typer(
     help="Exact FPGA accelerators for pruned, quantized networks: train, import, plan, generate, simulate, synthesize.",
     add_completion=False,
@@ -161,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """The exit status of one command line; errors are printed as one line on stderr."""
     try:
-        return typer.main.get_command(app).main(list(arguments), prog_name="espalier", standalone_mode=False) or 0
+        status = typer.main.get_command(app).main(list(arguments), prog_name="espalier", standalone_mode=False) or 0
     except Mismatch as mismatch:
         print(f"espalier: mismatch: {mismatch}", file=sys.stderr)
         return 1
@@ -170,8 +172,10 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         return fail(explain(error))
     except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    if status == INTERRUPTED:
         print("espalier: interrupted; the same command continues after the last verb that finished", file=sys.stderr)
-        return 130
+    return status
 
 
 def explain(error: OSError) -> str:

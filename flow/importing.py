@@ -1,7 +1,7 @@
 """Imports a model into a build folder, and compares the graph with the trained model where a run folder has its truth."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import BuildError
 from ..ir.execute import execute, quantize_inputs
 from ..ir.graph import Graph, Ints
+from ..ir.import_names import Names, identifier
 from ..ir.onnx_import import Imported, import_onnx
 from ..ir.simplify import simplify
 from ..ir.store import save
@@ -46,7 +47,7 @@ def import_model(model: Model, options: ImportOptions, partial: Path, at: Callab
     at(f"read {model.onnx}")
     imported = import_onnx(model.onnx, input_type=options.input_type, argmax=options.argmax)
     at("simplify")
-    graph = simplify(imported.graph)
+    graph = replace(simplify(imported.graph), name=top_name(model))
     save(graph, partial)
     summary: dict[str, Any] = {"model": model.name, "digest": model.digest}
     known: dict[str, Any] = summary | {"origin": model.origin()} | describe(graph) | {"accuracy": None, "agreement": None}
@@ -61,6 +62,12 @@ def import_model(model: Model, options: ImportOptions, partial: Path, at: Callab
             known["agreement"] = compare(imported, inputs, model.truth)
     write_json(partial / "import.json", known)
     return summary
+
+
+def top_name(model: Model) -> str:
+    """The Verilog name of the whole: that of the model, as far as Verilog and the test bench leave it free."""
+    name = identifier(model.name).lower() or "network"
+    return Names().unique(name if name != "tb" else "network")
 
 
 def describe(graph: Graph) -> dict[str, Any]:

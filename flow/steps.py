@@ -1,5 +1,6 @@
 """Plan, generate, simulate and synth: each fills its part of a build folder from the part before it."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,14 +12,13 @@ from ..errors import BuildError
 from ..ir.graph import Graph, Ints
 from ..ir.store import load
 from .data import load_frames
-from .folder import BuildFolder, file_digest, write_json
+from .folder import BuildFolder, file_digest, read_json, write_json
 from .options import PlanOptions, SimulateOptions, SynthOptions
 from .progress import progress, say
 
 DEFAULT_FRAMES = 100
 SAMPLES = "samples.npz"  # test frames as codes, in the folder of import
 FOLDING = "folding.json"
-VERILOG = "{top}.v"
 
 Work = Callable[[Path, Callable[[str], None]], dict[str, Any]]
 
@@ -38,11 +38,15 @@ def plan_step(folder: BuildFolder, options: PlanOptions, force: bool) -> None:
 
 
 def plan_network(folder: BuildFolder, options: PlanOptions, partial: Path, at: Callable[[str], None]) -> dict[str, Any]:
+    from amaranth.hdl import UnusedElaboratable
+
     from ..hw.design import generate
     from ..hw.folding_file import read_folding, write_plan
     from ..hw.planner import plan, plan_table
     from ..hw.queues import analyse
 
+    # Planning describes hardware for its timing alone; Amaranth would warn that it is never written out.
+    warnings.filterwarnings("ignore", category=UnusedElaboratable)
     graph = graph_of(folder)
     at("choose folds and queue depths")
     folding = read_folding(options.folding) if options.folding else None
@@ -71,11 +75,13 @@ def generate_step(folder: BuildFolder, force: bool) -> None:
 
 def generate_verilog(folder: BuildFolder, partial: Path) -> dict[str, Any]:
     design = design_of(folder)
-    text = design.verilog()
-    name = VERILOG.format(top=design.graph.name)
-    (partial / name).write_text(text)
-    ports = [{"name": channel.port, "lanes": channel.lanes} for channel in design.channels if channel.port]
-    write_json(partial / "generate.json", {"top": design.graph.name, "file": name, "lines": text.count("\n"), "ports": ports})
+    text, top = design.verilog(), design.graph.name
+    (partial / f"{top}.v").write_text(text)
+    inside = "core." if design.plan.interface == "axi-stream" else ""
+    stages = {name: inside + name for name in design.stages}
+    clock_mhz, lines = design.plan.clock_mhz, text.count("\n")
+    known = {"top": top, "file": f"{top}.v", "lines": lines, "clock_mhz": clock_mhz, "stages": stages}
+    write_json(partial / "generate.json", known)
     return {}
 
 
@@ -137,21 +143,23 @@ def synth_step(folder: BuildFolder, options: SynthOptions, force: bool) -> None:
 def synthesize_design(
     folder: BuildFolder, options: SynthOptions, partial: Path, at: Callable[[str], None]
 ) -> dict[str, Any]:
+    from ..boards.devices import find_device
     from ..boards.synth import synthesize
 
-    design = design_of(folder)
-    verilog = (folder.step("generate") / VERILOG.format(top=design.graph.name)).read_text()
-    prefix = "core." if design.plan.interface == "axi-stream" else ""
-    at(f"map and place for {options.device}" if options.place else f"map for {options.device}")
+    folder.need("generate")
+    generated = read_json(folder.step("generate") / "generate.json")
+    places = options.place and find_device(options.device).can_place
+    at(f"{'map and place' if places else 'map'} for {options.device}")
     report = synthesize(
-        verilog, design.graph.name, options.device, partial, clock_mhz=design.plan.clock_mhz,
-        seeds=range(1, options.seeds + 1), layers=[prefix + name for name in design.stages], place=options.place,
+        (folder.step("generate") / generated["file"]).read_text(), generated["top"], options.device, partial,
+        clock_mhz=generated["clock_mhz"], seeds=range(1, options.seeds + 1), layers=list(generated["stages"].values()),
+        place=options.place,
     )  # fmt: skip
-    area = asdict(report.area)
-    layers = {name.removeprefix(prefix): asdict(layer) for name, layer in report.layers.items()}
+    layers = {name: asdict(report.layers[path]) for name, path in generated["stages"].items()}
     write_json(partial / "report.json", asdict(report) | {"layers": layers})
-    known = {"lut": area["lut"], "ff": area["ff"], "bram": area["bram"], "dsp": area["dsp"], "fmax_mhz": report.fmax_mhz}
-    return {"device": report.device} | {key: value for key, value in known.items() if value is not None}
+    area = report.area
+    known = {"lut": area.lut, "ff": area.ff, "bram": area.bram, "dsp": area.dsp}
+    return {"device": report.device} | known | ({"fmax_mhz": report.fmax_mhz} if report.fmax_mhz else {})
 
 
 def graph_of(folder: BuildFolder) -> Graph:
