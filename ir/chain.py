@@ -17,8 +17,8 @@ class Step:
 
     ``position`` is the operand that the data takes (1 for ``Sub(constant, x)``). Constants are scalars or have the
     data's shape without frame axis. Besides ONNX's operators there are two of our own, with constants
-    (scale, offset, step, base): ``Dequantize`` gives scale * (step * code + base) + offset, rounded once to float32, and
-    ``Codes`` is its inverse on values that lie on that grid.
+    (scale, offset, step, base): ``Dequantize`` gives scale * (step * code + base) + offset, rounded once to float32,
+    and ``Codes`` is its inverse, rounded to the nearest integer.
     """
 
     operator: str
@@ -100,7 +100,7 @@ def batch_normalization_line(step: Step) -> tuple[Floats, Floats]:
     """The float32 factor and term to which PyTorch and onnxruntime reduce a batch normalization."""
     scale, bias, mean, variance = (np.asarray(c, dtype=np.float32) for c in step.constants)
     inverse = np.float32(1) / np.sqrt(variance + _attribute(step, "epsilon", 1e-5))
-    factor = inverse * scale
+    factor = np.asarray(inverse * scale, dtype=np.float32)
     return factor, (bias.astype(np.float64) - mean.astype(np.float64) * factor).astype(np.float32)
 
 

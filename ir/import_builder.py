@@ -102,8 +102,8 @@ class Builder:
         grid, declared = output_grid(value.steps[quantizers[-1]], prod(value.shape)) if quantizers else (None, None)
         if grid is None or declared is None:
             raise GraphError(
-                f"input {self._shapes[value.tensor][0]} has no quantizer before {consumer}; say which integers come in with "
-                f"--input-type, for example {EXAMPLES}"
+                f"input {self._shapes[value.tensor][0]} has no quantizer before {consumer}; say which integers come in "
+                f"with --input-type, for example {EXAMPLES}"
             )
         end = quantizers[-1] + 1
         bounds = _all_codes(declared, prod(value.shape))
@@ -128,7 +128,9 @@ class Builder:
         offset = rows * fractions(matrix @ rest.astype(np.float64))
         sums = Grid.of(len(matrix), rows * unit, step=stride, base=matrix @ bases, offset=offset)
         bounds = self.logical_bounds(value.tensor)
-        return Value(name, (len(matrix),), replace(sums, noise=self.products[name].noise(matrix, bounds.low, bounds.high)))
+        return Value(
+            name, (len(matrix),), replace(sums, noise=self.products[name].noise(matrix, bounds.low, bounds.high))
+        )
 
     def _add_dense(self, name: str, source: str, matrix: Ints, node: str) -> None:
         try:
@@ -143,7 +145,9 @@ class Builder:
     def quantize(self, value: Value, consumer: str) -> Value:
         """The value without pending steps: up to its last function as a node, affine steps after it in the grid."""
         if value.host_only:
-            raise GraphError(f"{consumer}: takes data from {value.host_only}, which only the host can do, after an output")
+            raise GraphError(
+                f"{consumer}: takes data from {value.host_only}, which only the host can do, after an output"
+            )
         value = self._settle(value, consumer)
         curved = [i for i, step in enumerate(value.steps) if not is_affine(step)]
         if curved:
@@ -273,8 +277,8 @@ def _common_scale(weights: Quantized, grid: Grid, node: str) -> tuple[Ints, Frac
 def _multiply(matrix: Ints, ratios: Fractions, node: str, what: str) -> Ints:
     if any(ratio.denominator != 1 or abs(ratio) > MAX_RATIO for ratio in ratios.flat):
         raise GraphError(
-            f"{node}: its {what} have different scales along the inputs that it adds up; give the quantizer of its {what} "
-            "one scale for all inputs"
+            f"{node}: its {what} have different scales along the inputs that it adds up; give the quantizer of its "
+            f"{what} one scale for all inputs"
         )
     return matrix * ratios.astype(np.int64)
 
@@ -282,7 +286,7 @@ def _multiply(matrix: Ints, ratios: Fractions, node: str, what: str) -> Ints:
 def _whole_offsets(grid: Grid, unit: Fraction) -> tuple[int, Ints, Fraction, Fractions]:
     """stride, base, unit and rest, so that, after division by ratios, inputs are unit * (stride * code + base) + rest.
 
-    Offsets that are small fractions of the unit leave no rest; the weighted sum of a rest is a constant of the function.
+    Offsets that are small fractions of the unit leave no rest; the weighted sum of a rest becomes a constant.
     """
     shifts = [offset / scale for offset, scale in zip(grid.offset, grid.scale, strict=True)]
     if any(shift.denominator > MAX_RATIO or abs(shift) > 2**30 for shift in shifts):

@@ -98,13 +98,22 @@ def _evaluate(node: onnx.NodeProto, operands: Sequence[NDArray | None], opset: i
     graph = helper.make_graph(
         [node],
         "constant",
-        [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for name, v in given.items()],
+        [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
+            for name, v in given.items()
+        ],
         [helper.make_tensor_value_info(name, onnx.TensorProto.UNDEFINED, None) for name in node.output if name],
     )
     try:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
         with np.errstate(all="ignore"):
             return [np.asarray(value) for value in ReferenceEvaluator(model).run(None, given)]
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError, RuntimeError) as error:  # as its numpy code raises
+    except (
+        ValueError,
+        TypeError,
+        IndexError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+    ) as error:  # as its numpy code raises
         raise GraphError(f"{describe(node)}: cannot be computed from its constants ({error})") from None
-

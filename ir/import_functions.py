@@ -69,14 +69,14 @@ def falling_channels(function: CodeFunction) -> NDArray | None:
     if not function.is_small:
         if not function.monotone:
             raise GraphError(
-                f"{function.owner}: is not monotone and has {function.codes} input codes per channel, more than a table "
-                f"can hold ({MAX_TABLE_CODES}); quantize its input to fewer bits"
+                f"{function.owner}: is not monotone and has {function.codes} input codes per channel, more than a "
+                f"table can hold ({MAX_TABLE_CODES}); quantize its input to fewer bits"
             )
         ends = function(np.stack([function.bounds.low, function.bounds.high]))
-        return ends[1] < ends[0]
+        return np.asarray(ends[1] < ends[0])
     slopes = np.diff(function(function.points()), axis=0)
     falls, rises = (slopes < 0).any(axis=0), (slopes > 0).any(axis=0)
-    return None if (falls & rises).any() else falls
+    return None if (falls & rises).any() else np.asarray(falls)
 
 
 def fit_rising(function: CodeFunction, name: str, source: str, inputs: IntType, declared: IntType | None) -> Node:
@@ -96,8 +96,8 @@ def fit_rising(function: CodeFunction, name: str, source: str, inputs: IntType, 
             return node
     if edges.shape[1] > MAX_THRESHOLDS:
         raise GraphError(
-            f"{function.owner}: needs {edges.shape[1]} thresholds per channel, at most {MAX_THRESHOLDS} are possible, and "
-            "no multiply-add-shift equals it; quantize to fewer bits, or use power-of-two scales"
+            f"{function.owner}: needs {edges.shape[1]} thresholds per channel, at most {MAX_THRESHOLDS} are possible, "
+            "and no multiply-add-shift equals it; quantize to fewer bits, or use power-of-two scales"
         )
     always, never = edges <= function.bounds.low[:, None], edges > function.bounds.high[:, None]
     thresholds = np.where(always, inputs.low, np.where(never, inputs.high + 1, edges))
@@ -110,8 +110,8 @@ def fit_table(function: CodeFunction, name: str, source: str, inputs: IntType, d
     size = 1 << (last - first).bit_length()
     if size > MAX_TABLE_CODES:
         raise GraphError(
-            f"{function.owner}: neither rises nor falls all the way over its {last - first + 1} input codes, and a table "
-            f"holds at most {MAX_TABLE_CODES}; quantize its input to fewer bits"
+            f"{function.owner}: neither rises nor falls all the way over its {last - first + 1} input codes, and a "
+            f"table holds at most {MAX_TABLE_CODES}; quantize its input to fewer bits"
         )
     codes = np.arange(first, first + size, dtype=np.int64)[:, None]
     values = function(np.clip(codes, function.bounds.low, function.bounds.high)).T

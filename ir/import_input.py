@@ -50,5 +50,7 @@ def _scale(text: str, scale: str) -> Fraction:
     except (ValueError, ZeroDivisionError):
         factor = Fraction(0)
     if factor <= 0:
-        raise GraphError(f"input type {text!r}: {scale!r} is no scale above 0; give a number or a fraction such as 1/255")
+        raise GraphError(
+            f"input type {text!r}: {scale!r} is no scale above 0; give a number or a fraction such as 1/255"
+        )
     return factor

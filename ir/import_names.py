@@ -2,13 +2,16 @@
 
 import re
 
-# Words that Verilog and SystemVerilog keep for themselves and that turn up as layer names.
+# ruff: noqa: SIM905
+# Words that Verilog and SystemVerilog keep for themselves, and names of our own ports and instances.
 RESERVED = set(
-    "always and assign begin bit buf bufif0 bufif1 byte case cell clk class config const default defparam do edge else end "
-    "enum final for force function genvar global if initial inout input int integer join large logic medium module nand "
-    "negedge new nor not null or output parameter pure real ref reg release repeat rst scalared signed small static "
-    "string strong0 strong1 struct super table task this time tri type union unsigned use var vectored void wait weak0 "
-    "weak1 while wire with xnor xor".split()
+    (
+        "always and assign begin bit buf bufif0 bufif1 byte case cell class config const default defparam do edge else "
+        "end enum final for force function generate genvar global if initial inout input int integer join large logic "
+        "medium module nand negedge new nor not null or output parameter pure real ref reg release repeat scalared "
+        "signed small static string strong0 strong1 struct super table task this time tri type union unsigned use var "
+        "vectored void wait weak0 weak1 while wire with xnor xor clk rst core"
+    ).split()
 )
 # What exporters call a node that has no name of its own.
 GENERIC = re.compile(r"^(node_?)?(matmul|gemm|linear|mm|addmm|quant\w*|graph|global)?[_\d]*$", re.IGNORECASE)
@@ -58,7 +61,7 @@ def _module(weights: str, node: str) -> str:
 
 
 def _shortest(path: str) -> str:
-    """The last part of a module path, with the part before it where it is only a number: ``net.features.3`` > ``features.3``."""
+    """The last part of a module path; the last two where that is a number: ``features.3`` of ``net.features.3``."""
     parts = path.split(".")
     numbers = len(parts) > 1 and parts[-1].isdigit()
     return ".".join(parts[-2:]) if numbers else parts[-1]

@@ -9,10 +9,10 @@ import numpy as np
 from ..errors import GraphError
 from .argmax import ArgMax
 from .chain import Chain, Step
-from .graph import IntType, Ints, Output
+from .graph import Ints, IntType, Output
 from .import_builder import Builder
 from .import_functions import MAX_POINTS
-from .import_values import Value, flat_step
+from .import_values import HOST_ONLY, Value, apply_affine, flat_step, is_affine
 from .requantize import Requantize
 
 # The largest two logits stay apart in float32 softmax and log-softmax if they are as far apart as this.
@@ -39,14 +39,14 @@ def _make_output(builder: Builder, onnx_name: str, value: Value, argmax: bool) -
     return Output(name, value.tensor, value.shape, _host_chain(builder, value, value.steps))
 
 
-def _with_arg_max(
-    builder: Builder, name: str, onnx_name: str, value: Value, place: int, *, required: bool
-) -> Output:
+def _with_arg_max(builder: Builder, name: str, onnx_name: str, value: Value, place: int, *, required: bool) -> Output:
     before, after = value.steps[:place], value.steps[place + 1 :]
     ranks = _ranks(builder, replace(value, steps=before))
     if isinstance(ranks, str):
         if required:
-            raise GraphError(f"output {onnx_name}: ArgMax in hardware would not be exact: {ranks}; leave it to the host")
+            raise GraphError(
+                f"output {onnx_name}: ArgMax in hardware would not be exact: {ranks}; leave it to the host"
+            )
         return Output(name, value.tensor, value.shape, _host_chain(builder, value, value.steps))
     source = _add_ranks(builder, value.tensor, ranks)
     node = builder.names.unique("argmax")
@@ -75,7 +75,7 @@ def _ranks(builder: Builder, value: Value) -> _Ranks | str:
     term = grid.base + _whole_biases(value)
     codes = np.minimum(bounds.low + np.arange(count, dtype=np.int64)[:, None], bounds.high)
     ranks = codes * factor + term
-    kept = [flat_step(step) for step in value.steps if step.operator not in ("Softmax", "LogSoftmax")]
+    kept = [flat_step(step) for step in value.steps if step.operator not in {*HOST_ONLY, "Reshape"}]
     reals = Chain((grid.dequantize(builder.signs[value.tensor]), *kept))(codes)
     if not np.isfinite(reals).all():
         return "some of its reals overflow float32"
@@ -85,20 +85,25 @@ def _ranks(builder: Builder, value: Value) -> _Ranks | str:
         return "its channels have different scales or biases that are no whole number of steps"
     if ((rank_steps > 0) & (real_steps <= 0)).any():
         return "different integers give equal or falling float32 results"
-    if len(kept) < len(value.steps) and real_steps[rank_steps > 0].min(initial=np.inf) < SOFTMAX_STEP:
+    if (
+        any(step.operator in HOST_ONLY for step in value.steps)
+        and real_steps[rank_steps > 0].min(initial=np.inf) < SOFTMAX_STEP
+    ):
         return "its logits can be closer to each other than float32 softmax can tell"
     return _Ranks(factor, term - int(term.min()))
 
 
 def _whole_biases(value: Value) -> Ints:
-    """Biases that the model adds first, in steps of the accumulator, where they are whole numbers of them."""
-    assert value.grid is not None
-    channels = value.grid.channels
-    if not value.steps or value.steps[0].operator not in ("Add", "Sub"):
-        return np.zeros(channels, dtype=np.int64)
-    sign = 1 if value.steps[0].operator == "Add" else -1
-    bias = np.broadcast_to(value.steps[0].constants[0].reshape(-1), (channels,)).astype(np.float64)
-    return sign * np.rint(bias / value.grid.scale.astype(np.float64)).astype(np.int64)
+    """Biases that the model adds, in steps of the accumulator and relative to channel 0, rounded to whole numbers."""
+    grid = value.grid
+    assert grid is not None
+    zero = np.zeros(grid.channels, dtype=np.int64)
+    for step, node in zip(value.steps, value.names, strict=False):
+        if not is_affine(step):
+            break
+        grid = apply_affine(grid, flat_step(step), node, zero, zero)
+    shifts = [offset / scale for offset, scale in zip(grid.offset, grid.scale, strict=True)]
+    return np.array([round(shift - shifts[0]) for shift in shifts], dtype=np.int64)
 
 
 def _add_ranks(builder: Builder, source: str, ranks: _Ranks) -> str:
@@ -121,8 +126,8 @@ def _host_chain(builder: Builder, value: Value, steps: tuple[Step, ...]) -> Chai
     assert value.grid is not None
     channels = prod(value.shape)
     dequantize = value.grid.dequantize(builder.signs[value.tensor])
-    mixes = any(step.operator in ("Softmax", "LogSoftmax", "ArgMax") for step in steps)
-    if mixes or value.shape == (channels,):
-        return Chain((dequantize, *steps))
-    reshape = Step("Reshape", (np.array(value.shape, dtype=np.int64),))
-    return Chain((dequantize, *map(flat_step, steps), reshape))
+    shaped = next((i for i, step in enumerate(steps) if step.operator in {*HOST_ONLY, "Reshape"}), None)
+    if shaped is not None:
+        return Chain((dequantize, *map(flat_step, steps[:shaped]), *steps[shaped:]))
+    reshape = (Step("Reshape", (np.array(value.shape, dtype=np.int64),)),) if value.shape != (channels,) else ()
+    return Chain((dequantize, *map(flat_step, steps), *reshape))

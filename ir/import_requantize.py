@@ -6,7 +6,7 @@ from .graph import Bounds, Ints, IntType
 from .requantize import Requantize
 
 MAX_SHIFT = 40
-MAX_MULTIPLIER_BITS = 24
+MAX_MULTIPLIER_BITS = 32
 PAIRED_EDGES = 256  # from each end of a channel's steps, to bound its slope
 
 

@@ -99,17 +99,19 @@ def _batch_normalization(request: StepRequest) -> Step:
     shape = (1, request.shape[0], *(1 for _ in request.shape[1:]))
     given = (np.asarray(c, dtype=np.float32).reshape(shape) for c in request.operands[1:] if c is not None)
     constants = tuple(map(request.spread, given))
-    return Step("BatchNormalization", constants, {"epsilon": float(attributes.get("epsilon", 1e-5))})  # type: ignore[arg-type]
+    return Step("BatchNormalization", constants, {"epsilon": float(attributes.get("epsilon", 1e-5))})
 
 
 def _quant(request: StepRequest) -> Step:
     scale, zero, bits = (request.constant(index) for index in (1, 2, 3))
     _check_scale(request.node, scale)
     if not (np.isfinite(zero).all() and (bits == np.rint(bits)).all() and (bits >= 1).all() and (bits <= 32).all()):
-        raise GraphError(f"{describe(request.node)}: needs a finite zero point and 1 to 32 bits, has {bits.max():g} bits")
+        raise GraphError(
+            f"{describe(request.node)}: needs a finite zero point and 1 to 32 bits, has {bits.max():g} bits"
+        )
     attributes = attributes_of(request.node)
-    flags = {name: int(attributes.get(name, default)) for name, default in (("signed", 1), ("narrow", 0))}  # type: ignore[arg-type]
-    return Step("Quant", (scale, zero, bits), {**flags, "rounding_mode": _rounding(request.node, "ROUND")})
+    flags = {name: int(attributes.get(name, default)) for name, default in (("signed", 1), ("narrow", 0))}
+    return Step("Quant", (scale, zero, bits), {**flags, **_rounding(request.node, "ROUND")})
 
 
 def _bipolar_quant(request: StepRequest) -> Step:
@@ -121,7 +123,7 @@ def _bipolar_quant(request: StepRequest) -> Step:
 def _trunc(request: StepRequest) -> Step:
     attributes = attributes_of(request.node)
     scale, zero, input_bits = (request.constant(index) for index in (1, 2, 3))
-    mode = {"rounding_mode": _rounding(request.node, "FLOOR")}
+    mode = _rounding(request.node, "FLOOR")
     if len(request.operands) == 5:  # version 1: the scale stays, the range is whatever comes out
         shift = np.exp2(input_bits - request.constant(4)).astype(np.float32)
         limits = np.asarray(np.float32(-np.inf)), np.asarray(np.float32(np.inf))
@@ -135,9 +137,11 @@ def _trunc(request: StepRequest) -> Step:
 
 def _softmax(request: StepRequest) -> Step:
     default = 1 if request.opset < 13 else -1
-    axis = int(attributes_of(request.node).get("axis", default)) % (len(request.shape) + 1)  # type: ignore[arg-type]
+    axis = int(attributes_of(request.node).get("axis", default)) % (len(request.shape) + 1)
     if axis == 0 or request.shape[axis - 1] != prod(request.shape):
-        raise GraphError(f"{describe(request.node)}: works along axis {axis} of {[1, *request.shape]}; use that of the classes")
+        raise GraphError(
+            f"{describe(request.node)}: works along axis {axis} of {[1, *request.shape]}; use that of the classes"
+        )
     return Step(request.node.op_type, attributes={"axis": axis})
 
 
@@ -145,11 +149,11 @@ def _prelu(request: StepRequest) -> Step:
     return Step("PRelu", (request.constant(1),))
 
 
-def _rounding(node: onnx.NodeProto, default: str) -> str:
+def _rounding(node: onnx.NodeProto, default: str) -> dict[str, int | float | str]:
     mode = str(attributes_of(node).get("rounding_mode", default)).upper()
     if mode not in ROUNDINGS:
         raise GraphError(f"{describe(node)}: unknown rounding mode {mode}; known are {', '.join(sorted(ROUNDINGS))}")
-    return mode
+    return {"rounding_mode": mode}
 
 
 def _check_scale(node: onnx.NodeProto, scale: NDArray) -> None:

@@ -1,4 +1,4 @@
-"""What the importer knows of a tensor: which integers carry it, on which grid of reals, and the steps still to apply."""
+"""What the importer knows of a tensor: which integers carry it, on which grid of reals, and the steps to come."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -40,9 +40,9 @@ class Grid:
 
     @classmethod
     def of(cls, channels: int, scale: Any, *, step: int = 1, base: Any = 0, offset: Any = 0) -> "Grid":
-        spread = [np.broadcast_to(np.asarray(v, dtype=object), (channels,)) for v in (scale, offset)]
+        scales, offsets = (np.broadcast_to(np.asarray(v, dtype=object), (channels,)) for v in (scale, offset))
         bases = np.broadcast_to(np.asarray(base, dtype=np.int64), (channels,))
-        return cls(step, bases, *spread, np.zeros(channels))
+        return cls(step, bases, scales, offsets, np.zeros(channels))
 
     @property
     def channels(self) -> int:
@@ -98,7 +98,7 @@ def represented(grid: Grid, low: Ints, high: Ints) -> Grid:
 
 
 def odd_part(scale: Fraction) -> int:
-    """The odd factor of a dyadic number's numerator: with it, integers below 2**24 / odd_part times scale are float32."""
+    """The odd factor of a dyadic number: integers below 2**24 / odd_part times it are float32 numbers."""
     return scale.numerator >> ((scale.numerator & -scale.numerator).bit_length() - 1) if scale else 0
 
 

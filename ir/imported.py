@@ -49,7 +49,7 @@ class Function:
         return Chain((self.grid.dequantize(self.signs),))(codes)
 
     def __call__(self, codes: Ints) -> Floats:
-        """Codes of ``node`` for codes of ``source``, both (points, channels), by evaluation of the model's operators."""
+        """Codes of ``node`` for codes of ``source``, both (points, channels), by the model's operators."""
         return self.chain(self.reals(codes))
 
 
@@ -67,8 +67,8 @@ def dot_product_noise(weights: Ints, reals: NDArray, weight_scale: NDArray, nois
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """The reals that a Dense sums up: ``inputs`` is the grid of what it takes, ``signs`` (inputs,) which codes of it are
-    negated, ``weight_scale`` (outputs,) the real that 1 in its weights stands for.
+    """The reals that a Dense sums up: ``inputs`` is the grid of what it takes, ``signs`` (inputs,) which codes of it
+    are negated, ``weight_scale`` (outputs,) the real that 1 in its weights stands for.
     """
 
     inputs: "Grid"

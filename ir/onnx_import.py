@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from .import_constants import Constant, Quantized, fold, integers_of, plain
 from .import_input import parse_input_type
 from .import_outputs import make_outputs
 from .import_steps import NOTHING, StepRequest, check_nothing, is_step, make_step
-from .import_values import Value, collapse
+from .import_values import HOST_ONLY, Value
 from .imported import Imported
 from .onnx_model import OnnxModel, attributes_of, check_finite, describe, read_model
 
@@ -33,11 +32,11 @@ def import_onnx(path: Path, *, input_type: str | None = None, argmax: bool = Fal
     normalization is factor * x + term with one rounding, sigmoid and tanh are rounded from float64.
 
     input_type: the integers that come in, TYPE or TYPE:SCALE (uint8, uint8:1/255, int16:0.0009765625, bipolar, binary).
-    The model's reals are then scale * integer, and its preprocessing becomes part of the hardware. Without it, the codes
-    of the model's own input quantizer come in, and ``chain`` of the graph's input is the host's part; required where
-    there is no such quantizer. argmax: give the index of the largest output instead of the outputs.
+    The model's reals are then scale * integer, and its preprocessing becomes part of the hardware. Without it, the
+    codes of the model's own input quantizer come in, and ``chain`` of the graph's input is the host's part; required
+    where there is no such quantizer. argmax: give the index of the largest output instead of the outputs.
 
-    Raises BuildError for a file that cannot be read and GraphError, naming the node, for what has no exact integer form.
+    Raises BuildError for a file that cannot be read and GraphError, naming the node, for what has no exact form.
     """
     model = read_model(Path(path))
     walk = _Walk(model, Builder(parse_input_type(input_type) if input_type else None))
@@ -109,7 +108,7 @@ class _Walk:
             if node.input:
                 self._sources[node.output[0]] = self._sources.get(node.input[0], node.input[0])
         else:
-            output = "TopK" == node.op_type and len(node.output) > 1
+            output = node.op_type == "TopK" and len(node.output) > 1
             self._values[node.output[1 if output else 0]] = self._apply(call)
 
     def _operand(self, node: onnx.NodeProto, name: str) -> Value | Constant | None:
@@ -129,7 +128,9 @@ class _Walk:
             return _HANDLERS[operator](self, call)
         if is_step(operator):
             return self._step(call)
-        raise GraphError(f"{describe(call.node)}: there is no exact integer form for it; known operators: {known_operators()}")
+        raise GraphError(
+            f"{describe(call.node)}: there is no exact integer form for it; known operators: {known_operators()}"
+        )
 
     def _step(self, call: _Call) -> Value:
         position, value = call.data
@@ -137,6 +138,8 @@ class _Walk:
             raise GraphError(f"{describe(call.node)}: its parameters are data; they have to be constants")
         operands = [None if isinstance(operand, Value) else call.constant(i) for i, operand in enumerate(call.operands)]
         request = StepRequest(call.node, operands, position, value.shape, self._opset)
+        if call.node.op_type in HOST_ONLY:
+            value = _shaped(value, describe(call.node))
         return value.then(make_step(request), describe(call.node))
 
     def mat_mul(self, call: _Call) -> Value:
@@ -149,9 +152,11 @@ class _Walk:
         position, value = call.data
         attributes = attributes_of(call.node)
         if position or attributes.get("transA", 0):
-            raise GraphError(f"{describe(call.node)}: takes data as its second or transposed operand; swap the operands")
+            raise GraphError(
+                f"{describe(call.node)}: takes data as its second or transposed operand; swap the operands"
+            )
         weights = self._weights(call, transpose=not attributes.get("transB", 0))
-        alpha, beta = (np.float32(attributes.get(name, 1.0)) for name in ("alpha", "beta"))  # type: ignore[arg-type]
+        alpha, beta = (np.float32(attributes.get(name, 1.0)) for name in ("alpha", "beta"))
         result = self._dense(call, value, weights)
         if alpha != 1:
             result = result.then(Step("Mul", (np.asarray(alpha),)), describe(call.node))
@@ -166,7 +171,9 @@ class _Walk:
         operand = call.operands[1]
         assert operand is not None and not isinstance(operand, Value)
         if 0 in plain(operand).shape:
-            raise GraphError(f"{owner}: weights {name} have shape {list(plain(operand).shape)}; every size must be at least 1")
+            raise GraphError(
+                f"{owner}: weights {name} have shape {list(plain(operand).shape)}; every size must be at least 1"
+            )
         weights = integers_of(owner, name, operand)
         if weights.values.ndim != 2:
             raise GraphError(f"{owner}: weights {name} have {weights.values.ndim} axes, need 2")
@@ -198,7 +205,7 @@ class _Walk:
     def transpose(self, call: _Call) -> Value:
         value = call.data[1]
         axes = list(range(len(value.shape) + 1))
-        order = list(attributes_of(call.node).get("perm", axes[::-1]))  # type: ignore[call-overload]
+        order = list(attributes_of(call.node).get("perm", axes[::-1]))
         if order[:1] != [0]:
             raise GraphError(f"{describe(call.node)}: moves the batch axis; keep it first")
         return self._move(value, tuple(value.shape[axis - 1] for axis in order[1:]), order, describe(call.node))
@@ -212,7 +219,9 @@ class _Walk:
         swaps = order is not None and [axis for axis in order if axis and value.shape[axis - 1] > 1]
         if swaps and swaps != sorted(swaps) and not self.builder.is_input(value.tensor):
             raise GraphError(f"{node}: transposes data inside the network; there is no operator for that yet")
-        steps = tuple(replace(s, constants=tuple(_moved(c, value.shape, shape, order) for c in s.constants)) for s in value.steps)
+        steps = tuple(
+            replace(s, constants=tuple(_moved(c, value.shape, shape, order) for c in s.constants)) for s in value.steps
+        )
         layout = (*value.layout, _move_step(shape, order)) if self.builder.is_input(value.tensor) else ()
         return replace(value, shape=shape, steps=steps, layout=layout)
 
@@ -220,20 +229,32 @@ class _Walk:
         value = call.data[1]
         attributes = attributes_of(call.node)
         if call.node.op_type == "TopK":
-            count = attributes.get("k", None) if len(call.operands) < 2 else int(np.ravel(call.constant(1))[0])  # type: ignore[arg-type]
+            given = call.constant(1)
+            count = attributes.get("k") if given is None else int(given.reshape(-1)[0])
             if count != 1 or not attributes.get("largest", 1) or not call.node.output[1:]:
                 raise GraphError(f"{describe(call.node)}: only the index of the largest (k=1) is possible")
             attributes = {"axis": attributes.get("axis", -1), "keepdims": 1}
-        axis, keep = int(attributes.get("axis", 0)) % (len(value.shape) + 1), int(attributes.get("keepdims", 1))  # type: ignore[arg-type,call-overload]
+        axis, keep = int(attributes.get("axis", 0)) % (len(value.shape) + 1), int(attributes.get("keepdims", 1))
         if axis == 0 or attributes.get("select_last_index", 0):
-            raise GraphError(f"{describe(call.node)}: needs an axis other than the batch axis, and the first index on a tie")
+            raise GraphError(
+                f"{describe(call.node)}: needs an axis other than the batch axis, and the first index on a tie"
+            )
         shape = (*value.shape[: axis - 1], *((1,) if keep else ()), *value.shape[axis:])
         step = Step("ArgMax", attributes={"axis": axis, "keepdims": keep})
-        return replace(value.then(step, describe(call.node)), shape=shape)
+        return replace(_shaped(value, describe(call.node)).then(step, describe(call.node)), shape=shape)
+
+
+def _shaped(value: Value, node: str) -> Value:
+    """The value with its channels brought into the model's shape, as the host needs them before it mixes them."""
+    if value.host_only or len(value.shape) == 1:
+        return value
+    return value.then(_move_step(value.shape, None), node)
 
 
 def _move_step(shape: tuple[int, ...], order: list[int] | None) -> Step:
-    return Step("Reshape", (np.array(shape, dtype=np.int64),)) if order is None else Step("Transpose", (np.array(order),))
+    return (
+        Step("Reshape", (np.array(shape, dtype=np.int64),)) if order is None else Step("Transpose", (np.array(order),))
+    )
 
 
 def _moved(constant: NDArray, before: tuple[int, ...], after: tuple[int, ...], order: list[int] | None) -> NDArray:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -49,7 +50,7 @@ def read_model(path: Path) -> OnnxModel:
     return OnnxModel(_needed(graph, outputs), initializers, inputs, outputs, opset, digest.hexdigest())
 
 
-def attributes_of(node: onnx.NodeProto) -> dict[str, object]:
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
     """Attributes as numbers, strings, lists and arrays."""
     values = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
@@ -94,10 +95,14 @@ def _load_external(path: Path, model: onnx.ModelProto) -> list[str]:
 def _shape(path: Path, port: onnx.ValueInfoProto) -> tuple[int | None, ...]:
     tensor = port.type.tensor_type
     if not tensor.HasField("shape") or len(tensor.shape.dim) < 2:
-        raise GraphError(f"{path}: input {port.name} needs a shape with a batch axis, such as [1, 784]; export it again")
+        raise GraphError(
+            f"{path}: input {port.name} needs a shape with a batch axis, such as [1, 784]; export it again"
+        )
     sizes = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
     if any(size is None for size in sizes[1:]):
-        raise GraphError(f"{path}: input {port.name} has unknown sizes; export it with fixed sizes after the batch axis")
+        raise GraphError(
+            f"{path}: input {port.name} has unknown sizes; export it with fixed sizes after the batch axis"
+        )
     if 0 in sizes[1:]:
         raise GraphError(f"{path}: input {port.name} has shape {list(sizes[1:])}; every size must be at least 1")
     return sizes

@@ -1,4 +1,4 @@
-"""Explains differing codes: each must lie within what float32 rounding of the model's sums can do to it, or it is an error."""
+"""Explains differing codes: each must lie within what float32 rounding of the model's sums can do to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ def explain_differences(imported: Imported, ours: Mapping[str, Ints], theirs: Ma
 
     ours: every tensor by name, as ``execute(imported.graph, codes, every=True)`` gives. theirs: the integers of the
     model's quantizers (-1 and +1, or codes, where they are bipolar), (frames, ...), by tensor name, or under any names
-    in the model's order (``imported.quantized``); a last entry "outputs" is ignored. A frame is compared up to the first
+    in the model's order (``imported.quantized``); an entry "outputs" is ignored. A frame is compared up to the first
     tensor in which it differs: up to there the model's sums had the very inputs that ours had. A differing code is
     explained if the function, evaluated between the exact sum minus and plus the largest rounding error that a float32
     sum of these products can have, reaches it.
@@ -116,7 +116,9 @@ def _by_tensor(imported: Imported, theirs: Mapping[str, NDArray]) -> dict[str, I
     return codes
 
 
-def _possible(imported: Imported, ours: Mapping[str, Ints], tensor: str, frames: Ints, channels: Ints) -> tuple[Ints, Ints]:
+def _possible(
+    imported: Imported, ours: Mapping[str, Ints], tensor: str, frames: Ints, channels: Ints
+) -> tuple[Ints, Ints]:
     """The lowest and highest code that rounding can give at these places."""
     function = imported.functions.get(tensor)
     if function is None:  # an input: the host and the model run the same float32 operators on the same reals
@@ -184,7 +186,7 @@ def _through(step: Step, low: NDArray, high: NDArray, *, first: bool, terms: int
         ends.append(np.where((low < 0) & (high > 0), Chain((step,))(np.zeros_like(low)), ends[0]))
     lowest, highest = (np.asarray(pick(ends), dtype=np.float64) for pick in (_lowest, _highest))
     slack = _slack(step, np.maximum(np.abs(low), np.abs(high)).astype(np.float64), first=first, terms=terms)
-    if np.isscalar(slack) and slack == 0:
+    if slack is None:
         return lowest.astype(np.float32), highest.astype(np.float32)
     relative = APPROXIMATED.get(step.operator, 0.0) * np.maximum(np.abs(lowest), np.abs(highest))
     return _outward(lowest - slack - relative, highest + slack + relative)
@@ -198,8 +200,8 @@ def _highest(ends: list[NDArray]) -> NDArray:
     return np.max(np.stack(ends), axis=0)
 
 
-def _slack(step: Step, largest: NDArray, *, first: bool, terms: int) -> NDArray | float:
-    """By how much run-times may differ in a step, for data up to ``largest``."""
+def _slack(step: Step, largest: NDArray, *, first: bool, terms: int) -> NDArray | None:
+    """By how much run-times may differ in a step, for data up to ``largest``; None where they may not."""
     if step.operator == "BatchNormalization":
         factor, _ = batch_normalization_line(step)
         mean, bias = (np.abs(step.constants[i].astype(np.float64)) for i in (2, 1))
@@ -208,4 +210,4 @@ def _slack(step: Step, largest: NDArray, *, first: bool, terms: int) -> NDArray 
         return np.zeros_like(largest)
     if step.operator in ("Add", "Sub") and first:  # a bias that a matrix product adds up as one more term
         return terms * UNIT * 1.01 * (np.abs(step.constants[0].astype(np.float64)) + largest)
-    return 0.0
+    return None

@@ -1,5 +1,6 @@
 """Builds small QONNX models for tests."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ class Sketch:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def add(self, operator: str, *operands: str | ArrayLike, domain: str = "", name: str = "", **attributes) -> str:  # noqa: ANN003
+    def add(self, operator: str, *operands: str | ArrayLike, domain: str = "", name: str = "", **attributes) -> str:
         inputs = [operand if isinstance(operand, str) else self.constant(operand) for operand in operands]
         output = f"t{len(self.nodes)}"
         name = name or f"{operator}_{len(self.nodes)}"
@@ -32,7 +33,9 @@ class Sketch:
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
-    def quant(self, x: str | ArrayLike, scale: ArrayLike = 1.0, zero: float = 0.0, bits: float = 4.0, **attributes) -> str:  # noqa: ANN003
+    def quant(
+        self, x: str | ArrayLike, scale: ArrayLike = 1.0, zero: float = 0.0, bits: float = 4.0, **attributes
+    ) -> str:
         flags = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND", **attributes}
         scale = np.asarray(scale, dtype=np.float32)
         return self.add("Quant", x, scale, np.float32(zero), np.float32(bits), domain=QONNX, **flags)
@@ -66,7 +69,7 @@ def random_mlp(
 
     sketch = Sketch(sizes[0])
     x = sketch.quant("data", scale()[0], bits=bits)
-    for inputs, outputs in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for inputs, outputs in pairwise(sizes[:-1]):
         x = sketch.dense(x, rng.normal(size=(inputs, outputs)), scale(outputs), bits=4)
         if not power_of_two:
             parameters = [rng.normal(size=outputs).astype(np.float32) for _ in range(3)]

@@ -81,7 +81,9 @@ def test_dequantize_rounds_large_integers_once():
 
 
 def test_overflow_is_silent():
-    chain = Chain((Step("Mul", constants(3e38)), Step("Add", constants(-np.inf)), Step("Quant", constants(1, 0, 4), FLAGS)))
+    chain = Chain(
+        (Step("Mul", constants(3e38)), Step("Add", constants(-np.inf)), Step("Quant", constants(1, 0, 4), FLAGS))
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isnan(chain(np.float32([[10]]))).all()

@@ -1,11 +1,11 @@
 import numpy as np
 import onnx
 import pytest
-from onnx_models import Sketch, random_mlp
 
 from espalier.errors import BuildError, GraphError
 from espalier.ir.import_input import parse_input_type
 from espalier.ir.onnx_import import import_onnx
+from onnx_models import Sketch, random_mlp
 
 
 def test_missing_file(tmp_path):
@@ -37,7 +37,9 @@ def test_truncated_file(tmp_path, share):
 def test_unsupported_operator_names_its_node(tmp_path):
     sketch = Sketch(2)
     path = sketch.save(tmp_path, sketch.add("Gelu", sketch.dense(sketch.quant("data"), np.eye(2)), name="net/gelu"))
-    with pytest.raises(GraphError, match=r"net/gelu \(Gelu\): there is no exact integer form for it; known operators: .*Relu"):
+    with pytest.raises(
+        GraphError, match=r"net/gelu \(Gelu\): there is no exact integer form for it; known operators: .*Relu"
+    ):
         import_onnx(path)
 
 
@@ -52,7 +54,9 @@ def test_float_weights(tmp_path):
     sketch = Sketch(2)
     weights = sketch.constant([[0.5, 1], [2, 3]], "fc.weight")
     path = sketch.save(tmp_path, sketch.add("MatMul", sketch.quant("data"), weights, name="fc"))
-    with pytest.raises(GraphError, match=r"fc \(MatMul\): fc\.weight are float weights without a quantizer; put a Quant"):
+    with pytest.raises(
+        GraphError, match=r"fc \(MatMul\): fc\.weight are float weights without a quantizer; put a Quant"
+    ):
         import_onnx(path)
 
 
@@ -94,7 +98,9 @@ def test_zero_size_input(tmp_path):
 def test_input_without_quantizer_needs_a_type(tmp_path):
     sketch = Sketch(2)
     path = sketch.save(tmp_path, sketch.dense("data", np.eye(2), name="fc"))
-    with pytest.raises(GraphError, match=r"input data has no quantizer before fc \(MatMul\); .*--input-type, .*uint8:1/255"):
+    with pytest.raises(
+        GraphError, match=r"input data has no quantizer before fc \(MatMul\); .*--input-type, .*uint8:1/255"
+    ):
         import_onnx(path)
 
 
@@ -119,7 +125,9 @@ def test_softmax_inside_the_network(tmp_path):
     sketch = Sketch(2)
     soft = sketch.add("Softmax", sketch.dense(sketch.quant("data"), np.eye(2)), name="soft")
     path = sketch.save(tmp_path, sketch.dense(sketch.quant(soft), np.eye(2), name="fc2"))
-    with pytest.raises(GraphError, match=r"fc2 \(MatMul\): takes data from soft \(Softmax\), which only the host can do"):
+    with pytest.raises(
+        GraphError, match=r"fc2 \(MatMul\): takes data from soft \(Softmax\), which only the host can do"
+    ):
         import_onnx(path)
 
 
@@ -140,7 +148,9 @@ def test_reshape_that_mixes_frames(tmp_path):
 def test_constant_that_does_not_fit(tmp_path):
     sketch = Sketch(4)
     path = sketch.save(tmp_path, sketch.add("Add", sketch.quant("data"), [1.0, 2.0], name="bias"))
-    with pytest.raises(GraphError, match=r"bias \(Add\): its constant of shape \[2\] does not fit data of shape \[1, 4\]"):
+    with pytest.raises(
+        GraphError, match=r"bias \(Add\): its constant of shape \[2\] does not fit data of shape \[1, 4\]"
+    ):
         import_onnx(path)
 
 

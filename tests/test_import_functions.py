@@ -52,7 +52,7 @@ def test_bisection_finds_every_edge():
 
 
 def test_wide_requantize_equals_the_function():
-    wide = code_function(rising([1.0371e-4, 3.1416e-5], 0.3, 127), [-(2**23), 5], [2**23, 2**24])
+    wide = code_function(rising([1.0371e-4, 0.93416e-4], 0.3, 127), [-(2**20), 5], [2**20, 2**21 + 9])
     node = fit_rising(wide, "act", "x", IntType(26, True), None)
     codes = np.random.default_rng(0).integers(wide.bounds.low, wide.bounds.high, (100_000, 2))
     assert type(node).__name__ == "Requantize"

@@ -3,10 +3,10 @@
 import numpy as np
 import onnx
 import pytest
-from qonnx_oracle import run_qonnx
 
 from espalier.ir import dequantize_outputs, execute, quantize_inputs, simplify
 from espalier.ir.onnx_import import import_onnx
+from qonnx_oracle import run_qonnx
 
 
 def compare(path, frames, **options):
@@ -58,7 +58,10 @@ def test_jettagging_has_every_code_of_qonnx(models_folder):
     frames = np.random.default_rng(1).integers(-4096, 4096, (1000, 16)).astype(np.float32) / 1024
     path = models_folder / "qkeras_jettagging.onnx"
     imported = import_onnx(path, input_type="int16:1/1024")
-    every, tensors = execute(imported.graph, quantize_inputs(imported.graph, frames), every=True), run_qonnx(path, frames)
+    every, tensors = (
+        execute(imported.graph, quantize_inputs(imported.graph, frames), every=True),
+        run_qonnx(path, frames),
+    )
     for layer, quantizer in enumerate(("Quant_8", "Quant_9", "Quant_10"), 1):
         np.testing.assert_array_equal(every[f"fc{layer}_act"], tensors[f"{quantizer}_out0"] * 64)
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from onnx_models import Sketch
-from test_onnx_import import model_outputs
 
 from espalier.errors import GraphError
 from espalier.ir import dequantize_outputs, execute, quantize_inputs
 from espalier.ir.onnx_import import import_onnx
+from onnx_models import Sketch
+from test_onnx_import import model_outputs
 
 WEIGHTS = np.random.default_rng(0).integers(-8, 8, (6, 5))
 FRAMES = np.random.default_rng(1).integers(-8, 8, (2000, 6)).astype(np.float32)
@@ -40,6 +40,21 @@ def test_reshaped_output_has_the_models_shape(tmp_path):
     sketch, x = logits(("Mul", 0.5), ("Reshape", np.array([1, 5, 1])), ("Add", np.arange(5.0)[:, None]))
     found = model_outputs(import_onnx(sketch.save(tmp_path, x)), FRAMES)
     np.testing.assert_array_equal(found, ((FRAMES @ WEIGHTS) * 0.5 + np.arange(5))[..., None])
+
+
+def test_softmax_and_argmax_work_in_the_models_shape(tmp_path):
+    sketch, x = logits(("Mul", 0.25), ("Reshape", np.array([1, 5, 1])), ("Add", np.arange(5.0)[:, None] / 4))
+    shared = x
+    soft = sketch.add("Squeeze", sketch.add("Softmax", shared, axis=1), np.array([2]))
+    index = sketch.add("ArgMax", shared, axis=1, keepdims=0)
+    imported = import_onnx(sketch.save(tmp_path, soft, index))
+    integers = execute(imported.graph, quantize_inputs(imported.graph, FRAMES))
+    soft, index = dequantize_outputs(imported.graph, integers).values()
+    sums = (FRAMES @ WEIGHTS + np.arange(5)) / 4
+    powers = np.exp(sums - sums.max(1, keepdims=True))
+    np.testing.assert_allclose(soft, powers / powers.sum(1, keepdims=True), rtol=1e-4, atol=1e-30)  # float32
+    np.testing.assert_array_equal(index[:, 0], sums.argmax(1))
+    assert kinds(imported) == ["Dense", "Requantize", "ArgMax"]
 
 
 def test_quantized_output_is_made_in_hardware(tmp_path):

@@ -1,13 +1,13 @@
 import numpy as np
 import onnx
 import pytest
-from onnx_models import QONNX, Sketch, random_mlp
-from qonnx_oracle import run_qonnx
 
 from espalier.errors import GraphError
 from espalier.ir import dequantize_outputs, execute, quantize_inputs
 from espalier.ir.onnx_import import import_onnx
 from espalier.ir.verify import explain_differences
+from onnx_models import QONNX, Sketch, random_mlp
+from qonnx_oracle import run_qonnx
 
 
 def model_outputs(imported, frames):
@@ -22,11 +22,15 @@ def normal_frames(size, count=200, seed=0, spread=1.0):
 def codes_of_qonnx(path, imported, frames):
     """The integers that qonnx's executor has after each quantizer of data, by tensor of the graph."""
     tensors = run_qonnx(path, frames)
-    nodes = [n for n in onnx.load(path).graph.node if n.op_type == "Quant" and tensors[n.output[0]].shape[0] == len(frames)]
+    nodes = [
+        n for n in onnx.load(path).graph.node if n.op_type == "Quant" and tensors[n.output[0]].shape[0] == len(frames)
+    ]
     reals = [tensors[node.output[0]].astype(np.float64) for node in nodes]
     grids = imported.quantized.items()
     return {
-        name: np.rint(((real - grid.offset.astype(float)) / grid.scale.astype(float) - grid.base) / grid.step).astype(int)
+        name: np.rint(((real - grid.offset.astype(float)) / grid.scale.astype(float) - grid.base) / grid.step).astype(
+            int
+        )
         for (name, grid), real in zip(grids, reals, strict=True)
     }
 
@@ -99,7 +103,9 @@ def test_eight_bit_outputs_become_a_multiplication(tmp_path):
     path = sketch.save(tmp_path, sketch.quant(sketch.dense(sketch.quant("data", bits=8), weights), 37.3, bits=8))
     imported = import_onnx(path)
     frames = generator.integers(-128, 128, (500, 16))
-    expected = np.float32(37.3) * np.round((frames @ np.round(weights)).astype(np.float32) / np.float32(37.3)).clip(-128, 127)
+    expected = np.float32(37.3) * np.round((frames @ np.round(weights)).astype(np.float32) / np.float32(37.3)).clip(
+        -128, 127
+    )
     np.testing.assert_array_equal(model_outputs(imported, frames), expected.astype(np.float32))
     assert type(imported.graph.nodes[-1]).__name__ == "Requantize"
 
@@ -197,7 +203,8 @@ def test_gemm_takes_alpha_beta_and_bias(tmp_path):
     sketch = Sketch(2)
     weights = sketch.quant([[1, 2], [3, -4], [2, 2]])
     path = sketch.save(
-        tmp_path, sketch.add("Gemm", sketch.quant("data"), weights, np.float32([1, 2, 3]), transB=1, alpha=0.5, beta=2.0)
+        tmp_path,
+        sketch.add("Gemm", sketch.quant("data"), weights, np.float32([1, 2, 3]), transB=1, alpha=0.5, beta=2.0),
     )
     frames = np.float32([[1, 2], [-3, 5]])
     expected = 0.5 * frames @ np.float32([[1, 2], [3, -4], [2, 2]]).T + 2 * np.float32([1, 2, 3])

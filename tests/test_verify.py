@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from onnx_models import Sketch, random_mlp
-from test_onnx_import import codes_of_qonnx, normal_frames
 
 from espalier.errors import GraphError
 from espalier.ir import execute, quantize_inputs
 from espalier.ir.onnx_import import import_onnx
 from espalier.ir.verify import dot_product_noise, explain_differences
+from onnx_models import Sketch, random_mlp
+from test_onnx_import import normal_frames
 
 
 @pytest.fixture(scope="module")
