@@ -12,7 +12,7 @@ from .timing import Schedule
 
 
 class ArgMaxStage(Stage):
-    """Takes the beats of one pixel, one a cycle, and emits the index of the largest of ``channels``, the first one on a tie."""
+    """Takes the beats of one pixel, one a cycle, and emits the index of the largest channel, the first on a tie."""
 
     def __init__(self, channels: int, lanes: int, x_type: IntType, y_type: IntType, *, pixels: int = 1):
         self._channels, self._lanes, self._beats = channels, lanes, -(-channels // lanes)

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from ..ir.graph import IntType
 from .stream import lane_shape
+
+# An Amaranth value; its operators return unions that no value annotation fits.
+Bits = Any
 
 # A carry chain costs about four LUTs to enter and leave (ECP5), so that shorter sums are cheaper in plain LUTs.
 SHORTEST_CHAIN = 4
@@ -16,7 +20,7 @@ SHORTEST_CHAIN = 4
 class Term:
     """A summand: ``value << shift``, where value lies between ``low`` and ``high``; subtracted if ``minus``."""
 
-    value: Value
+    value: Bits
     low: int
     high: int
     shift: int = 0
@@ -27,7 +31,7 @@ class Term:
         return IntType.of_range(self.low, self.high)
 
 
-def delay(m: Module, value: Value, cycles: int, name: str, *, reset: bool = False) -> Value:
+def delay(m: Module, value: Bits, cycles: int, name: str, *, reset: bool = False) -> Bits:
     """``value`` some cycles later; valid bits are the only registers that need ``reset``."""
     for cycle in range(cycles):
         later = Signal.like(Value.cast(value), name=f"{name}_{cycle + 1}", reset_less=not reset, init=0)
@@ -36,7 +40,7 @@ def delay(m: Module, value: Value, cycles: int, name: str, *, reset: bool = Fals
     return value
 
 
-def multiply(x: Value, x_type: IntType, weight: Value, weight_type: IntType) -> list[Term]:
+def multiply(x: Bits, x_type: IntType, weight: Bits, weight_type: IntType) -> list[Term]:
     """The partial products of ``x * weight``: the operand of fewer bits selects shifted copies of the other."""
     if (weight_type.bits, weight_type.signed) <= (x_type.bits, x_type.signed):
         x, x_type, weight, weight_type = weight, weight_type, x, x_type
@@ -60,7 +64,7 @@ def add_up(m: Module, terms: Sequence[Term], name: str) -> tuple[Term, int]:
     return terms[0], level
 
 
-def as_value(term: Term) -> Value:
+def as_value(term: Term) -> Bits:
     """A term's number."""
     shifted = term.value.shift_left(term.shift)
     return -shifted if term.minus else shifted
@@ -95,28 +99,27 @@ def _subtract(a: Term, b: Term) -> Term:
     return Term(_as(value, IntType.of_range(low, high)), low, high, shift)
 
 
-def _sum(a: Value, b: Value, dtype: IntType) -> Value:
+def _sum(a: Bits, b: Bits, dtype: IntType) -> Bits:
     if dtype.bits > SHORTEST_CHAIN:
         return _as(a + b, dtype)
     return _as(_ripple(a, b, dtype.bits), dtype)
 
 
-def _ripple(a: Value, b: Value, bits: int) -> Value:
+def _ripple(a: Bits, b: Bits, bits: int) -> Bits:
     """The sum as logic, which yosys keeps out of carry chains."""
-    a, b = _extend(a, bits), _extend(b, bits)
     carry, total = None, []
-    for x, y in zip(a, b, strict=True):
+    for x, y in zip(_extend(a, bits), _extend(b, bits), strict=True):
         total.append(x ^ y if carry is None else x ^ y ^ carry)
         carry = x & y if carry is None else (x & y) | (carry & (x ^ y))
     return Cat(*total)
 
 
-def _extend(value: Value, bits: int) -> list[Value]:
+def _extend(value: Bits, bits: int) -> list[Bits]:
     beyond = value[-1] if value.shape().signed else Const(0, 1)
     return [value[i] if i < len(value) else beyond for i in range(bits)]
 
 
-def _as(value: Value, dtype: IntType) -> Value:
+def _as(value: Bits, dtype: IntType) -> Bits:
     """The low bits of ``value``, read as ``dtype``, which holds the number."""
     if len(value) < dtype.bits:
         return value

@@ -12,7 +12,7 @@ DEEPEST_LUT_RAM = 64
 
 
 class InputBuffer(wiring.Component):
-    """Gives, ``latency`` cycles after its slot, the beat that came with the slot (``first``) or that was kept in an earlier one.
+    """Gives each slot, ``latency`` cycles later, the beat that came with it (``first``) or that an earlier one kept.
 
     fresh: the beat on the stream in the slot's cycle; taken: it is taken; beat: its place, 0 .. beats-1.
     With ``is_kept`` false (one group of outputs) nothing is stored.

@@ -54,7 +54,8 @@ class ConvertStage(Stage):
     def __init__(self, source: TensorType, lanes_in: int, target: TensorType, lanes_out: int):
         moves = plan_moves(source, lanes_in, target, lanes_out)
         self.schedule = Schedule(
-            takes={"x": np.array([move.takes for move in moves])}, starts={"y": np.array([move.starts for move in moves])}
+            takes={"x": np.array([move.takes for move in moves])},
+            starts={"y": np.array([move.starts for move in moves])},
         )
         self._moves = moves[: shortest_period(moves)]
         super().__init__(lanes_in, source.dtype, lanes_out, source.dtype)
@@ -71,7 +72,9 @@ class ConvertStage(Stage):
         fresh = delay(m, Mux(takes, self.x.payload.as_value(), 0), 1, "fresh")
         bits, kept = self.x_type.bits, max(1, self._most_kept())
         held = Signal(kept * bits)
-        together = Cat(held, Signal((self.lanes_in + self.lanes_out) * bits, name="zeros")) | self._placed(m, walk, fresh)
+        together = Cat(held, Signal((self.lanes_in + self.lanes_out) * bits, name="zeros")) | self._placed(
+            m, walk, fresh
+        )
         with m.If(fired):
             m.d.sync += held.eq(Mux(started, together[self.lanes_out * bits :], together))
         beat = together[: self.lanes_out * bits]

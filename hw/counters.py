@@ -12,7 +12,7 @@ def is_power_of_two(value: int) -> bool:
 class Walk(wiring.Component):
     """Counts beats 0 .. beats-1 within groups 0 .. groups-1, one slot for each cycle with ``step``, and starts again.
 
-    ``address`` counts all slots. First and last flags are registers, so that no comparison stands in the cycle that uses them.
+    ``address`` counts all slots. First and last flags are registers: no comparison stands in the cycle that uses them.
     """
 
     def __init__(self, beats: int, groups: int = 1):

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The ``mac`` engine: a matrix-vector product, simd inputs times pe outputs in each slot."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A graph and a plan become stages and the streams between them."""
 
 from collections.abc import Mapping
@@ -18,6 +19,38 @@ from .plan import LayerPlan, Plan
 from .queues import smallest_depths
 from .stage import Stage
 from .timing import Link, Schedule, connect, handshakes, sink, solve, source
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a tensor's stream comes from: the output port of a process; ``is_input``: the process is outside."""
+
+    tensor: str
+    type: TensorType
+    lanes: int
+    process: str
+    port: str = "y"
+    is_input: bool = False
+
+    @property
+    def name(self) -> str:
+        """The link's: the tensor of an input, else the stage, with the number of the branch behind a fork."""
+        if self.is_input:
+            return self.tensor
+        return self.process if self.port == "y" else f"{self.process}_{self.port.removeprefix('y_')}"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who takes a tensor: a process with so many lanes (a sink takes any), reading it in this shape.
+
+    output: the graph output that the process stands for, if it is a sink.
+    """
+
+    process: str
+    type: TensorType
+    lanes: int | None = None
+    output: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,80 +135,77 @@ class Design:
 
     def layer(self, name: str) -> LayerPlan:
         if name not in self.plan.layers:
-            raise PlanError(f"{name}: the plan has no fold for this layer; it names {', '.join(self.plan.layers) or 'none'}")
+            raise PlanError(
+                f"{name}: the plan has no fold for this layer; it names {', '.join(self.plan.layers) or 'none'}"
+            )
         return self.plan.layers[name]
 
     def _place(self) -> None:
-        ports = [(port.name, port.type) for port in self.graph.inputs]
+        """Build the stages, and lead each tensor to its readers."""
         built = [(unit, STAGES[type(unit.nodes[0])](unit, self.layer(unit.name), self._bounds)) for unit in self.units]
-        takers = self._takers(built)
-        for name, tensor in ports:
-            lanes = next((lanes for _, lanes, _, _ in takers[name] if lanes), 1)
-            self._offer(name, f"source_{name}", "y", lanes, takers, is_input=True)
+        readers = self._find_readers(built)
+        for port in self.graph.inputs:
+            if not readers[port.name]:
+                raise GraphError(f"input {port.name}: nothing reads it; remove it from the model")
+            lanes = next((reader.lanes for reader in readers[port.name] if reader.lanes), 1)
+            self._offer(Origin(port.name, port.type, lanes, f"source_{port.name}", is_input=True), readers[port.name])
         for unit, stage in built:
             self.stages[unit.name] = stage
-            self._offer(unit.output, unit.name, "y", stage.lanes_out, takers)
+            self._offer(Origin(unit.output, unit.result, stage.lanes_out, unit.name), readers[unit.output])
 
-    def _takers(self, built) -> dict[str, list]:
-        """For each tensor, who takes it: (process, lanes or None, shape to take it in, output port name)."""
-        takers: dict[str, list] = {name: [] for name in self.graph.tensors}
+    def _find_readers(self, built) -> dict[str, list[Reader]]:
+        readers: dict[str, list[Reader]] = {name: [] for name in self.graph.tensors}
         for unit, stage in built:
-            takers[self._unflattened(unit.input)].append((unit.name, stage.lanes_in, unit.source, ""))
+            readers[self._made_as(unit.input)].append(Reader(unit.name, unit.source, stage.lanes_in))
         for port in self.graph.outputs:
-            tensor = self._unflattened(port.tensor)
-            takers[tensor].append((f"sink_{port.name}", None, self.graph.tensors[port.tensor], port.name))
-        unread = [port.name for port in self.graph.inputs if not takers[port.name]]
-        if unread:
-            raise GraphError(f"input {unread[0]}: nothing reads it; remove it from the model")
-        return takers
+            kind = self.graph.tensors[port.tensor]
+            readers[self._made_as(port.tensor)].append(Reader(f"sink_{port.name}", kind, output=port.name))
+        return readers
 
-    def _unflattened(self, tensor: str) -> str:
-        """Flatten is a way to read a stream: the tensor that the stream was made as."""
+    def _made_as(self, tensor: str) -> str:
+        """The tensor that the stream was made as: Flatten is only a way to read it."""
         for node in reversed(self.graph.nodes):
             if node.name == tensor and isinstance(node, Flatten):
                 tensor = node.inputs[0]
         return tensor
 
-    def _offer(self, tensor: str, process: str, port: str, lanes: int, takers, *, is_input: bool = False) -> None:
-        """Lead ``tensor`` from a process to all who take it, through a fork and converters where needed."""
-        kind, readers = self.graph.tensors[tensor], takers[tensor]
-        if not readers:
-            return
+    def _offer(self, origin: Origin, readers: list[Reader]) -> None:
+        """Lead a tensor to all who take it, through a fork if they are several."""
         # An input that is an output too needs a queue of its own, as a fork of one branch.
-        forks = len(readers) > 1 or (is_input and bool(readers[0][3]))
-        if forks:
-            name = f"{tensor}_fork"
-            fork = ForkStage(stream.beats_per_frame(kind, lanes), lanes, kind.dtype, len(readers))
-            self._link(tensor, kind, lanes, process, port, name, is_input=is_input)
-            self.stages[name] = fork
-            process, is_input = name, False
-        for branch, (reader, wanted, read_as, output) in enumerate(readers):
-            at = f"y_{branch}" if forks else port
-            self._lead(tensor, kind, lanes, process, at, reader, wanted, read_as, output, is_input)
-
-    def _lead(self, tensor, kind, lanes, process, port, reader, wanted, read_as, output, is_input) -> None:
-        wanted = wanted or lanes
-        if stream_is_same(kind, lanes, read_as, wanted):
-            self._link(tensor, kind, lanes, process, port, reader, output=output, is_input=is_input)
+        if len(readers) == 1 and not (origin.is_input and readers[0].output):
+            self._lead(origin, readers[0])
             return
-        name = f"{output or reader}_lanes"
-        self._link(tensor, kind, lanes, process, port, name, is_input=is_input)
-        self.stages[name] = ConvertStage(kind, lanes, read_as, wanted)
-        self._link(tensor, read_as, wanted, name, "y", reader, output=output)
+        name = f"{origin.tensor}_fork"
+        beats = stream.beats_per_frame(origin.type, origin.lanes)
+        self._link(origin, name)
+        self.stages[name] = ForkStage(beats, origin.lanes, origin.type.dtype, len(readers))
+        for branch, reader in enumerate(readers):
+            self._lead(replace(origin, process=name, port=f"y_{branch}", is_input=False), reader)
 
-    def _link(self, tensor, kind, lanes, process, port, reader, *, output="", is_input=False) -> None:
-        name = tensor if is_input else process if port == "y" else f"{process}_{port.removeprefix('y_')}"
-        latency, depth = (0, 1) if is_input else (self.stages[process].latency, 1)
-        link = Link(name, process, port, reader, "x", latency, depth)
-        path = "" if is_input else f"{process}.{port}"
-        border = tensor if is_input else output
-        self.channels.append(Channel(link, tensor, kind, lanes, border, is_input, path))
+    def _lead(self, origin: Origin, reader: Reader) -> None:
+        """Lead a tensor to one reader, through a converter if the beats are not those that it takes."""
+        lanes = reader.lanes or origin.lanes
+        if not beats_are_same(origin.type, reader.type, lanes if lanes == origin.lanes else 0):
+            name = f"{reader.output or reader.process}_lanes"
+            self._link(origin, name)
+            self.stages[name] = ConvertStage(origin.type, origin.lanes, reader.type, lanes)
+            origin = Origin(origin.tensor, reader.type, lanes, name)
+        self._link(origin, reader.process, reader.output)
+
+    def _link(self, origin: Origin, consumer: str, output: str = "") -> None:
+        latency = 0 if origin.is_input else self.stages[origin.process].latency
+        link = Link(origin.name, origin.process, origin.port, consumer, "x", latency)
+        path = "" if origin.is_input else f"{origin.process}.{origin.port}"
+        border = origin.tensor if origin.is_input else output
+        self.channels.append(Channel(link, origin.tensor, origin.type, origin.lanes, border, origin.is_input, path))
 
     def _set_depths(self) -> None:
         """Queue depths: the plan's, and the smallest that cost no throughput for the rest."""
         unknown = sorted(set(self.plan.depths) - {link.name for link in self.links})
         if unknown:
-            raise PlanError(f"depths: there is no queue {unknown[0]!r}; queues: {', '.join(link.name for link in self.links)}")
+            raise PlanError(
+                f"depths: there is no queue {unknown[0]!r}; queues: {', '.join(link.name for link in self.links)}"
+            )
         searched = smallest_depths(self.schedules, self.links, fixed=self.plan.depths)
         for place, channel in enumerate(self.channels):
             if channel.is_input:
@@ -189,11 +219,9 @@ class Design:
                 stage.depth = depth
 
 
-def stream_is_same(kind: TensorType, lanes: int, read_as: TensorType, wanted: int) -> bool:
-    """Whether the beats of one reading are those of the other."""
-    if lanes != wanted:
-        return False
-    return kind.channels == read_as.channels or kind.channels % lanes == 0
+def beats_are_same(made_as: TensorType, read_as: TensorType, lanes: int) -> bool:
+    """Whether both readings of a tensor have the same beats of ``lanes`` lanes; 0: the lanes differ."""
+    return lanes > 0 and (made_as.channels == read_as.channels or made_as.channels % lanes == 0)
 
 
 def generate(graph: Graph, plan: Plan) -> Design:

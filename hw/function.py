@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Functions of one channel at a time, applied lane by lane: thresholds, multiply-add-shift, tables."""
 
 from collections.abc import Sequence

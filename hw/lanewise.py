@@ -12,7 +12,7 @@ from .timing import Schedule
 
 
 class LanewiseStage(Stage):
-    """Takes a beat and starts a beat in every slot; ``channels`` of each of ``pixels`` pixels come in groups of lanes."""
+    """Takes a beat and starts a beat in every slot; the ``channels`` of a pixel come in groups of lanes."""
 
     def __init__(self, function: LaneFunction, channels: int, pixels: int):
         self._function, self._channels = function, channels

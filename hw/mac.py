@@ -15,7 +15,7 @@ DSP_CYCLES = 2
 class MacArray:
     """Describes the array; :meth:`build` adds it to a module and returns a Term for each output.
 
-    cycles: registers from inputs and weights to the sums. Signs need no multiplier: an input is inverted (XNOR), or passed.
+    cycles: registers from inputs and weights to the sums. Signs invert an input (XNOR), or pass it.
     """
 
     def __init__(self, x_type: IntType, weights: StoredWeights, pe: int, simd: int, *, dsp: bool):

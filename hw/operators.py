@@ -1,7 +1,9 @@
+# amaranth: UnusedElaboratable=no
 """Which stage serves which operator, and how operators fuse into stages."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..errors import GraphError
 from ..ir.argmax import ArgMax
@@ -57,7 +59,7 @@ class Unit:
 
 
 Build = Callable[[Unit, LayerPlan, Mapping[str, Bounds]], Stage]
-Lower = Callable[[Node, int, IntType, Ints | None], LaneFunction]
+Lower = Callable[[Any, int, IntType, Ints | None], LaneFunction]
 
 
 def _threshold(node: Threshold, lanes: int, x_type: IntType, lacking: Ints | None) -> LaneFunction:
@@ -86,9 +88,7 @@ def _dense(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:
     node, *rest = unit.nodes
     assert isinstance(node, Dense)
     make = (lambda lanes, x_type, lacking: FUNCTIONS[type(rest[0])](rest[0], lanes, x_type, lacking)) if rest else None
-    return DenseStage(
-        node, fold, unit.source.dtype, bounds[node.name], pixels=unit.source.pixels, make_function=make
-    )
+    return DenseStage(node, fold, unit.source.dtype, bounds[node.name], pixels=unit.source.pixels, make_function=make)
 
 
 def _lanewise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:

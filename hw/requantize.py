@@ -48,4 +48,6 @@ class Requantizer(LaneFunction):
     def _range(self) -> tuple[int, int]:
         """What the shifted sum can be."""
         corners = [x * w for x in (self.x_type.low, self.x_type.high) for w in (self._m_type.low, self._m_type.high)]
-        return (min(corners) + self._a_type.low) >> self._node.shift, (max(corners) + self._a_type.high) >> self._node.shift
+        return (min(corners) + self._a_type.low) >> self._node.shift, (
+            max(corners) + self._a_type.high
+        ) >> self._node.shift

@@ -13,8 +13,8 @@ from .timing import Schedule
 class Stage(wiring.Component):
     """One process with an input stream ``x`` and an output stream ``y``.
 
-    schedule: one frame; latency: cycles from the issue of the slot that starts an output beat until the beat is visible at
-    ``y``; depth: beats that the output queue holds, which may be set until the stage is elaborated.
+    schedule: one frame; latency: cycles from the issue of the slot that starts an output beat until the beat is visible
+    at ``y``; depth: beats that the output queue holds, which may be set until the stage is elaborated.
     """
 
     schedule: Schedule
@@ -26,7 +26,7 @@ class Stage(wiring.Component):
         super().__init__({"x": In(beats_of(lanes_in, x_type)), "y": Out(beats_of(lanes_out, y_type))})
 
     def issue(self, m: Module, takes, starts) -> Signal:
-        """The issue controller: returns the bit that the present slot fires; ``takes`` and ``starts`` come from registers."""
+        """The issue controller: the bit that the present slot fires; ``takes`` and ``starts`` come from registers."""
         m.submodules.credits = credits = Credits(self.depth)
         m.submodules.queue = Queue(self.depth, self.lanes_out, self.y_type)
         fire, free = Signal(), Signal()

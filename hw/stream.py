@@ -18,7 +18,7 @@ def beat_layout(lanes: int, dtype: IntType) -> data.ArrayLayout:
 
 def beats_of(lanes: int, dtype: IntType) -> stream.Signature:
     """A stream whose payload is ``lanes`` integers of ``dtype``."""
-    return stream.Signature(beat_layout(lanes, dtype))
+    return stream.Signature(beat_layout(lanes, dtype))  # pyright: ignore[reportArgumentType]
 
 
 def beats_per_frame(tensor: TensorType, lanes: int) -> int:
@@ -26,7 +26,7 @@ def beats_per_frame(tensor: TensorType, lanes: int) -> int:
 
 
 def pack(codes: Ints, tensor: TensorType, lanes: int) -> NDArray[np.uint32]:
-    """Beats of ``codes``, shape (frames, *tensor.shape), as little-endian words, shape (beats, words); padding is zero."""
+    """Beats of ``codes``, (frames, *tensor.shape), as little-endian words, (beats, words); padding is zero."""
     channels, groups = tensor.channels, -(-tensor.channels // lanes)
     pixels = codes.reshape(-1, channels)
     padded = np.zeros((pixels.shape[0], groups * lanes), np.int64)
@@ -41,7 +41,7 @@ def pack(codes: Ints, tensor: TensorType, lanes: int) -> NDArray[np.uint32]:
 
 
 def unpack(words: NDArray[np.uint32], tensor: TensorType, lanes: int) -> Ints:
-    """The inverse of :func:`pack`; also returns what stands in padding lanes nowhere: it drops them."""
+    """The inverse of :func:`pack`; what stands in padding lanes is dropped."""
     width, groups = tensor.dtype.bits, -(-tensor.channels // lanes)
     octets = np.ascontiguousarray(words, dtype="<u4").view(np.uint8)
     bits = np.unpackbits(octets, axis=1, bitorder="little")[:, : lanes * width]

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Thresholds: comparators side by side for up to three of them, a pipelined binary search for more."""
 
 import numpy as np
@@ -20,7 +21,7 @@ def threshold_function(node: Threshold, lanes: int, x_type: IntType) -> LaneFunc
 
 
 def _grouped(node: Threshold, lanes: int, steps: int, x_type: IntType) -> tuple[Ints, IntType]:
-    """Thresholds as (groups, lanes, steps) and the type that compares with them; padding lanes yield zero where they can."""
+    """Thresholds as (groups, lanes, steps), and their type; padding lanes yield zero where they can."""
     low, high = x_type.low, x_type.high + 1
     never = np.full((node.thresholds.shape[0], steps - node.thresholds.shape[1]), high)
     rows = np.concatenate([np.clip(node.thresholds, low, high), never], axis=1)

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A design as one Verilog file: the same bytes for the same design, no paths, readable hierarchy."""
 
 from amaranth.back import verilog
@@ -31,7 +32,9 @@ class Core(wiring.Component):
             else:
                 producer = getattr(self._design.stages[link.producer], link.out_port)
             is_output = channel.port and not channel.is_input
-            consumer = wiring.flipped(getattr(self, channel.port)) if is_output else self._design.stages[link.consumer].x
+            consumer = (
+                wiring.flipped(getattr(self, channel.port)) if is_output else self._design.stages[link.consumer].x
+            )
             wiring.connect(m, producer, consumer)
         return m
 
@@ -60,7 +63,11 @@ class AxiStream(wiring.Component):
             outer = {name: getattr(self, f"{channel.port}_{name}") for name in ("tdata", "tvalid", "tready", "tlast")}
             payload = inner.payload.as_value()
             if channel.is_input:  # frames are counted in beats: an input's tlast is not needed
-                m.d.comb += [payload.eq(outer["tdata"]), inner.valid.eq(outer["tvalid"]), outer["tready"].eq(inner.ready)]
+                m.d.comb += [
+                    payload.eq(outer["tdata"]),
+                    inner.valid.eq(outer["tvalid"]),
+                    outer["tready"].eq(inner.ready),
+                ]
                 continue
             m.d.comb += [outer["tdata"].eq(payload), outer["tvalid"].eq(inner.valid), inner.ready.eq(outer["tready"])]
             beat = Signal(range(max(2, channel.beats)), name=f"{channel.port}_beat")

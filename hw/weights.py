@@ -23,7 +23,7 @@ class StoredWeights:
 
 
 def store(weights: Ints, x_type: IntType, pe: int, simd: int) -> StoredWeights:
-    """Fold ``weights``, shape (outputs, inputs), into words in the order of slots: groups of outputs, then of inputs."""
+    """Fold ``weights``, (outputs, inputs), into words in the order of slots: groups of outputs, then of inputs."""
     are_signs = bool((np.abs(weights) == 1).all())
     offsets = np.zeros(len(weights), np.int64)
     if are_signs:

@@ -1,14 +1,13 @@
-"""Random graphs x random folds x random stalls: every beat of every stream has the reference's value, in the predicted cycle."""
+"""Random graphs x random folds x random stalls: every beat has the reference's value, in the predicted cycle."""
 
-import numpy as np
 import pytest
-from graphs import graphs, mlps, random_frames
-from hardware import assert_exact
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
+from graphs import graphs, mlps, random_frames
+from hardware import assert_exact
 
 MLPS_BY_DEFAULT, MLPS_WHEN_SLOW = 30, 300
 # Each example is a simulation: shrinking would take minutes, and the cases are small as they are.
