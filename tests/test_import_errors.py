@@ -34,6 +34,16 @@ def test_truncated_file(tmp_path, share):
         import_onnx(path)
 
 
+def test_data_file_beside_the_model(tmp_path):
+    model, path = onnx.load(random_mlp(tmp_path, 0)), tmp_path / "big.onnx"
+    before = import_onnx(tmp_path / "sketch.onnx").graph
+    onnx.save(model, path, save_as_external_data=True, location="big.data", size_threshold=0)
+    np.testing.assert_array_equal(import_onnx(path).graph.nodes[0].weights, before.nodes[0].weights)
+    (tmp_path / "big.data").unlink()
+    with pytest.raises(BuildError, match=r"big\.onnx: its data big\.data cannot be read .* copy it beside"):
+        import_onnx(path)
+
+
 def test_unsupported_operator_names_its_node(tmp_path):
     sketch = Sketch(2)
     path = sketch.save(tmp_path, sketch.add("Gelu", sketch.dense(sketch.quant("data"), np.eye(2)), name="net/gelu"))
