@@ -25,11 +25,11 @@ app = typer.Typer(
 @app.command()
 def train(
     recipe: Annotated[str, Argument(help="digits-mlp, tfc-w1a1, tfc-w1a2 or tfc-w2a2.")],
-    output: Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Run folder; an unfinished run continues.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Run folder; a killed run continues.")],
     data: Annotated[Path | None, Option(metavar="FILE", help="Data set: mnist.npz for the tfc recipes.")] = None,
     hidden: Annotated[str | None, Option(metavar="LIST", help="Channels of the hidden layers, such as 64,48.")] = None,
     weight_bits: Annotated[str | None, Option(metavar="LIST", help="1 to 8: one for all layers, or 4,4,2.")] = None,
-    activation_bits: Annotated[str | None, Option(metavar="LIST", help="1 to 8: one for all, or per hidden layer.")] = None,
+    activation_bits: Annotated[str | None, Option(metavar="LIST", help="1 to 8, one or one per hidden layer.")] = None,
     input_bits: Annotated[int | None, Option(help="1 to 8 bits of the input's quantizer.")] = None,
     prune: Annotated[
         str | None,
@@ -131,12 +131,12 @@ def build(
 @app.command()
 def execute(
     build: o.BuildPath,
-    inputs: Annotated[Path, Option(metavar="FILE", help=".npy: what the model takes, shape (frames, ...), or --codes.")],
+    inputs: Annotated[Path, Option(metavar="FILE", help=".npy: what the model takes, (frames, ...), or --codes.")],
     codes: Annotated[bool, Option("--codes", help="The inputs are the integers that the hardware takes.")] = False,
     labels: Annotated[Path | None, Option(metavar="FILE", help=".npy: class per frame; gives the accuracy.")] = None,
     output: Annotated[
         Path | None,
-        Option("--output", "-o", metavar="FILE", help=".npz: per output NAME its integers, NAME.real what the model returns."),
+        Option("--output", "-o", metavar="FILE", help=".npz: integers as NAME, what the model returns as NAME.real."),
     ] = None,
     json: o.Json = False,
 ) -> None:

@@ -25,13 +25,15 @@ def load_frames(graph: Graph, path: Path, *, codes: bool = False) -> dict[str, I
         arrays = {names[0]: arrays}
     for name, array in arrays.items():
         check_numbers(path, name, array)
-    return check_codes(path, graph, arrays) if codes else quantize_inputs(graph, {n: as_real(a) for n, a in arrays.items()})
+    if codes:
+        return check_codes(path, arrays)
+    return quantize_inputs(graph, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 
-def check_codes(path: Path, graph: Graph, arrays: Mapping[str, NDArray]) -> dict[str, Ints]:
+def check_codes(path: Path, arrays: Mapping[str, NDArray]) -> dict[str, Ints]:
     for name, array in arrays.items():
         if array.dtype.kind not in "iub":
-            raise BuildError(f"{path}: {name} has {array.dtype} values, --codes needs integers; leave --codes out for reals")
+            raise BuildError(f"{path}: {name} has {array.dtype} values, --codes needs integers; leave it out for reals")
     return {name: array.astype(np.int64) for name, array in arrays.items()}
 
 
@@ -43,10 +45,6 @@ def check_numbers(path: Path, name: str, array: NDArray) -> None:
     if not np.isfinite(array).all():
         frame = int(np.argwhere(~np.isfinite(array))[0][0])
         raise BuildError(f"{path}: {name} holds NaN or infinity, first in frame {frame}; remove or replace it")
-
-
-def as_real(array: NDArray) -> NDArray:
-    return array.astype(np.float32)
 
 
 def load_labels(path: Path, frames: int) -> Ints:

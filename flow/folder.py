@@ -34,7 +34,7 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a finished verb was made from (``key``, ``after``: the predecessor's key) and what it adds to the summary."""
+    """What a finished verb was made from (``key``; ``after``: its predecessor's) and what it adds to the summary."""
 
     key: str
     after: str
@@ -69,7 +69,7 @@ class BuildFolder:
         return stamp
 
     def is_current(self, verb: str, options: Mapping[str, Any]) -> bool:
-        """True if ``verb`` finished with these options and the same tool and predecessor; refreshes the summary then."""
+        """True if ``verb`` finished with these options, this tool and predecessor; the summary is then refreshed."""
         stamp = self.stamp(verb)
         if stamp is None or stamp.key != self.key(verb, options):
             return False
@@ -179,7 +179,7 @@ def open_build(path: Path, *, create: bool = False) -> Iterator[BuildFolder]:
 
 
 def prepare(path: Path) -> list[Path]:
-    """Make ``path`` where it is absent; the folders made, outermost first. BuildError if it belongs to something else."""
+    """Make ``path`` where it is absent; the folders made, outermost first. BuildError if it is something else."""
     if path.is_dir() and not is_build(path):
         holds = ", ".join(sorted(entry.name for entry in path.iterdir())[:3])
         raise BuildError(f"{path}: not a build folder, it holds {holds}; choose another -o")
@@ -220,7 +220,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BuildError(f"{path}: not readable as JSON ({error}); delete {path.parent} and run the verb again") from None
+        raise BuildError(f"{path}: not JSON ({error}); delete {path.parent} and run the verb again") from None
 
 
 def write_json(path: Path, content: Any) -> None:

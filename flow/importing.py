@@ -1,4 +1,4 @@
-"""Imports a model into a build folder, and compares the graph with the trained model where a run folder has its truth."""
+"""Imports a model into a build folder, and compares it with the trained model where a run folder has its truth."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -50,7 +50,7 @@ def import_model(model: Model, options: ImportOptions, partial: Path, at: Callab
     graph = replace(simplify(imported.graph), name=top_name(model))
     save(graph, partial)
     summary: dict[str, Any] = {"model": model.name, "digest": model.digest}
-    known: dict[str, Any] = summary | {"origin": model.origin()} | describe(graph) | {"accuracy": None, "agreement": None}
+    known = summary | {"origin": model.origin(), "accuracy": None, "agreement": None} | describe(graph)
     if model.tests:
         at("execute the test set")
         inputs, labels = read_tests(model.tests)

@@ -1,4 +1,4 @@
-"""What MODEL names on the command line: an ONNX file, or a run folder of ``espalier train`` with test data beside it."""
+"""What MODEL names on the command line: an ONNX file, or a run folder of ``espalier train`` with its test data."""
 
 from dataclasses import dataclass
 from pathlib import Path

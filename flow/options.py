@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-ModelPath = Annotated[Path, Argument(metavar="MODEL", help="An ONNX (QONNX) file, or a run folder of `espalier train`.")]
+ModelPath = Annotated[Path, Argument(metavar="MODEL", help="An ONNX (QONNX) file or a run folder of `espalier train`.")]
 BuildPath = Annotated[Path, Argument(metavar="BUILD", help="A build folder of `espalier import` or `espalier build`.")]
 Output = Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Build folder to write; made if absent.")]
 Json = Annotated[bool, Option("--json", help="Results as JSON instead of a table.")]
@@ -31,14 +31,14 @@ ClockMhz = Annotated[
     Option(help="Clock in MHz, that frames per second are counted at. Default: the folding file's, else 100."),
 ]
 Multipliers = Annotated[
-    int | None, Option(help="Budget: products per cycle (pe x simd) of all layers together. Default: 64 where no --fps is given.")
+    int | None, Option(help="Budget: products per cycle (pe x simd) of all layers. Default: 64 if no --fps.")
 ]
 Folding = Annotated[
     Path | None, Option(metavar="FILE", help="JSON folding file: per layer engine, pe, simd...; overrides the planner.")
 ]
 Interface = Annotated[
     str | None,
-    Option(help="Ports of the top module: stream (valid/ready) or axi-stream. Default: the folding file's, else stream."),
+    Option(help="Ports of the top: stream (valid/ready) or axi-stream. Default: the folding file's, else stream."),
 ]
 
 Frames = Annotated[
@@ -59,7 +59,7 @@ Waves = Annotated[
     Option(metavar="FORMAT", help="Record waves: vcd, fst, or with a window of cycles, vcd:2000:2500. Default: none."),
 ]
 
-Device = Annotated[str, Option(help="Device to synthesize for, ecp5-25k, ecp5-85k-8, xc7a35t, xczu3eg...; an unknown one lists all.")]
+Device = Annotated[str, Option(help="ecp5-25k, ecp5-85k-8, xc7a35t, xczu3eg...; an unknown name lists all.")]
 Seeds = Annotated[int, Option(help="Placements to try; the fastest counts.")]
 Place = Annotated[bool, Option("--place/--no-place", help="Place and route for Fmax in MHz, or only count resources.")]
 

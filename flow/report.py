@@ -155,7 +155,7 @@ def timing(folder: BuildFolder) -> dict[str, Any]:
 
 def exactness(folder: BuildFolder) -> dict[str, Any]:
     found = result(folder, "simulate")
-    return {f"simulated_{key}" if key == "frames" else key: found[key] for key in ("frames", "values_exact", "cycles_exact")}
+    return {"simulated_frames": found["frames"], **{key: found[key] for key in ("values_exact", "cycles_exact")}}
 
 
 def area(folder: BuildFolder) -> dict[str, Any]:

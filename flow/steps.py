@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -50,7 +50,11 @@ def plan_network(folder: BuildFolder, options: PlanOptions, partial: Path, at: C
     graph = graph_of(folder)
     at("choose folds and queue depths")
     folding = read_folding(options.folding) if options.folding else None
-    design = generate(graph, plan(graph, **vars(options) | {"folding": folding}))
+    chosen = plan(
+        graph, fps=options.fps, clock_mhz=options.clock_mhz, multipliers=options.multipliers, folding=folding,
+        interface=cast(Any, options.interface),
+    )  # fmt: skip
+    design = generate(graph, chosen)
     timing = analyse(design.schedules, design.links)
     # With the depths that were found, the verbs to come need not search again.
     depths = {link.name: link.depth for link in design.links if link.latency}

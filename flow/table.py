@@ -5,15 +5,13 @@ from typing import Any
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """One line per row under a heading; numbers to the right, a missing value as a dash; columns without any are left out."""
+    """One line per row under a heading; a missing value is a dash, and a column of nothing else is left out."""
     columns = [column for column in columns if any(row.get(column) is not None for row in rows)]
     cells = [[column.replace("_", " ") for column in columns], *([show(row.get(c)) for c in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     right = [any(isinstance(row.get(column), int | float) for row in rows) for column in columns]
-    lines = [
-        "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(line, widths, right))
-        for line in cells
-    ]
+    pads = [str.rjust if to_right else str.ljust for to_right in right]
+    lines = ["  ".join(pad(cell, width) for pad, cell, width in zip(pads, line, widths)) for line in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(line.rstrip() for line in lines)
 

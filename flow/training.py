@@ -16,7 +16,9 @@ from .progress import say
 from .table import pairs
 
 
-def train_verb(recipe: str, output: Path, data: Path | None, changes: dict[str, Any], threads: int, as_json: bool) -> None:
+def train_verb(
+    recipe: str, output: Path, data: Path | None, changes: dict[str, Any], threads: int, as_json: bool
+) -> None:
     chosen = override(find_recipe(recipe), **changes)
     if data is not None and not data.is_file():
         raise BuildError(f"{data}: no such file; --data is an .npz of images and labels such as mnist.npz")

@@ -81,7 +81,7 @@ def check_plan(options: PlanOptions) -> None:
     if options.interface not in (None, "stream", "axi-stream"):
         raise PlanError(f"--interface {options.interface!r} is unknown; choose stream or axi-stream")
     if options.folding and not options.folding.is_file():
-        raise BuildError(f"{options.folding}: no such file; --folding is a JSON file like folding.json in a build's plan folder")
+        raise BuildError(f"{options.folding}: no such file; --folding is JSON such as BUILD/plan/folding.json")
 
 
 def check_simulate(options: SimulateOptions) -> None:

@@ -1,6 +1,7 @@
 """Small QONNX files for the tests of the command line."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,9 @@ def write_mlp(path: Path, widths: Sequence[int] = (6, 5, 3), *, seed: int = 0, q
     model, x = Builder(), "x"
     if quantize_input:
         x = model.quant(x, "q_in", 0.25, 4, signed=False)
-    for layer, (inputs, outputs) in enumerate(zip(widths, widths[1:]), start=1):
-        w = model.quant(model.constant(f"w{layer}", weights_of(inputs, outputs, seed + layer)), f"q_w{layer}", 0.125, 4, True)
+    for layer, (inputs, outputs) in enumerate(pairwise(widths), start=1):
+        weights = model.constant(f"w{layer}", weights_of(inputs, outputs, seed + layer))
+        w = model.quant(weights, f"q_w{layer}", 0.125, 4, signed=True)
         x = model.add("MatMul", [x, w], f"fc{layer}")
         if layer < len(widths) - 1:
             x = model.quant(model.add("Relu", [x], f"relu{layer}"), f"q_a{layer}", 0.5, 4, signed=False)

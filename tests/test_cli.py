@@ -3,6 +3,7 @@ import sys
 import time
 
 import pytest
+
 from espalier.flow import cli
 
 VERBS = ["train", "import", "plan", "generate", "simulate", "synth", "build", "execute", "report"]

@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+
 from espalier.flow import cli
 from espalier.ir.execute import dequantize_outputs, execute
 from espalier.ir.store import load
