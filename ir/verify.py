@@ -97,7 +97,7 @@ def explain_predictions(
 ) -> tuple[int, int]:
     """How many of ``frames``, whose codes are all equal, the model puts into another class; how many of those are ties.
 
-    """How many of ``frames``, whose codes are all equal, the model puts into another class; how many of them are ties.
+    outputs: what the model returns, (all frames, classes). A tie: rounding of the last sum can exchange the two.
     """
     port = imported.graph.outputs[0]
     steps = [step for step in port.chain.steps if step.operator not in HOST_ONLY] if port.chain else []
