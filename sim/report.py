@@ -11,7 +11,8 @@ from ..ir.graph import Ints
 class Run:
     """One simulation: ``plain`` or ``stalled``.
 
-    cycles: until every stream had all its beats. seconds: inside the simulator. counts: beats seen, by stream.
+    cycles: until every stream had all its beats. seconds: inside the simulator; processor_seconds leaves out
+    what a busy machine makes it wait. counts: beats seen, by stream.
     wrong: by stream with differences, the number of beats with a wrong value and with a wrong cycle.
     mismatches: the first of them in words, earliest first. faults: breaches of the stream protocol at the ports.
     outputs: per output NAME, (frames, *shape), unless beats were lost.
@@ -21,6 +22,7 @@ class Run:
     stall: float
     cycles: int
     seconds: float
+    processor_seconds: float
     timed_out: bool
     counts: dict[str, int]
     wrong: dict[str, tuple[int, int]]
