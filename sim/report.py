@@ -48,7 +48,7 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         values = asdict(self)
-        del values["outputs"]
+        del values["outputs"], values["processor_seconds"]
         exact = {"values_exact": self.values_exact, "cycles_exact": self.cycles_exact}
         return values | exact | {"beats": self.beats, "kcycles_per_s": round(self.kcycles_per_s, 1)}
 

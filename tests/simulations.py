@@ -1,5 +1,7 @@
 """A small two-layer design for the tests of simulation."""
 
+from functools import cache
+
 import numpy as np
 
 from espalier.hw.design import Design, generate
@@ -9,7 +11,8 @@ from espalier.ir.threshold import Threshold
 from graphs import UINT4, append, empty_graph, random_frames
 
 
-def two_layers(interface="stream", names=("fc1", "fc2"), spoiled=0, depths=None) -> Design:
+@cache
+def two_layers(interface="stream", names=("fc1", "fc2"), spoiled=0, depths=()) -> Design:
     """7 channels, 3 lanes; 5 codes of 2 bits, 2 lanes; 3 signed sums, 1 lane: ragged everywhere.
 
     spoiled: added to one weight of the second layer.
@@ -23,7 +26,7 @@ def two_layers(interface="stream", names=("fc1", "fc2"), spoiled=0, depths=None)
     weights[1, 2] += spoiled
     graph = append(graph, Dense, second, weights=weights)
     folds = {first: LayerPlan(pe=2, simd=3), second: LayerPlan(pe=1, simd=2)}
-    return generate(graph, Plan(layers=folds, interface=interface, depths=depths or {}))
+    return generate(graph, Plan(layers=folds, interface=interface, depths=dict(depths)))
 
 
 def frames_for(design: Design, frames=30, seed=0):

@@ -83,7 +83,7 @@ def test_axi_stream_is_exact_and_layers_may_be_called_like_keywords(cache):
 
 def test_wrong_weight_and_wrong_queue_are_found(cache):
     bench, vectors = bench_and_vectors(two_layers())
-    wrong = replace(bench, verilog=two_layers(spoiled=1, depths={"fc1": 1}).verilog())
+    wrong = replace(bench, verilog=two_layers(spoiled=1, depths=(("fc1", 1),)).verilog())
     report = one_run(wrong, vectors, cache)
     assert not report.values_exact and not report.cycles_exact
     text = "\n".join(report.mismatches)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from espalier.errors import ToolError
-from espalier.sim import tools
+from espalier.errors import BuildError, ToolError
+from espalier.sim import runner, tools
 from espalier.sim.runner import VerilatorRunner, run_limited
 from espalier.sim.waves import check_fst
 
@@ -81,3 +81,32 @@ def test_settings_go_to_the_child_only(tmp_path):
     assert runner.env["VERILATOR_ROOT"] == str(tmp_path / "verilator")
     assert runner.env["PATH"].startswith(str(Path(sys.executable).parent))
     assert dict(os.environ) == before
+
+
+def test_killed_build_leaves_nothing_that_looks_whole(monkeypatch, tmp_path):
+    def killed(file, target):
+        target.with_name(f".{target.name}.1.1").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "put", killed)
+    monkeypatch.setattr(VerilatorRunner, "build", lambda self, **options: None)
+    found = tools.Tools(tools.find_verilator(), tmp_path)
+    for _ in range(2):  # the second attempt compiles again
+        with pytest.raises(KeyboardInterrupt):
+            runner.build({"tb.sv": ""}, found, cache=tmp_path / "cache", folder=tmp_path)
+    assert [path.name[0] for path in (tmp_path / "cache").iterdir()] == ["."]
+
+
+def test_cache_keeps_the_builds_last_used(tmp_path):
+    for number in range(runner.KEPT_BUILDS + 3):
+        (tmp_path / str(number)).write_text("")
+        os.utime(tmp_path / str(number), (number, number))
+    runner.forget_oldest(tmp_path)
+    assert sorted(int(path.name) for path in tmp_path.iterdir()) == list(range(3, runner.KEPT_BUILDS + 3))
+
+
+def test_cache_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "taken").write_text("")
+    found = tools.Tools(tools.find_verilator(), tmp_path)
+    with pytest.raises(BuildError, match="taken: cannot keep the simulation there"):
+        runner.build({"tb.sv": ""}, found, cache=tmp_path / "taken", folder=tmp_path)
