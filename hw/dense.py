@@ -22,8 +22,8 @@ from .stream import lane_shape
 from .timing import Schedule
 from .weights import store
 
-# Given lanes, the type of the sums and what they lack in each channel: the function that makes up for it.
-MakeFunction = Callable[[int, IntType, Ints], LaneFunction]
+# Given lanes, the type of the sums, the highest, and what each channel lacks: the function that makes up for it.
+MakeFunction = Callable[[int, IntType, int, Ints], LaneFunction]
 
 
 class DenseStage(Stage):
@@ -54,8 +54,9 @@ class DenseStage(Stage):
         self._array = MacArray(x_type, weights, fold.pe, fold.simd, dsp=fold.multiplier == "dsp")
 
         offsets = weights.offsets
-        self._raw = IntType.of_range(int((bounds.low - offsets).min()), int((bounds.high - offsets).max()))
-        self._function = make_function(fold.pe, self._raw, offsets) if make_function else None
+        lowest, highest = int((bounds.low - offsets).min()), int((bounds.high - offsets).max())
+        self._raw = IntType.of_range(lowest, highest)
+        self._function = make_function(fold.pe, self._raw, highest, offsets) if make_function else None
         self._offsets = offsets if offsets.any() and not self._function else None
 
         self._fetched = max(self._rom.latency, self._buffer.latency)
@@ -119,7 +120,8 @@ class DenseStage(Stage):
         if self._function:
             m.submodules.function = function = self._function
             m.d.comb += [lane.eq(total) for lane, total in zip(function.x, totals, strict=True)]
-            m.d.comb += function.group.eq(self._group(m, done[self._summed - function.lead], "function"))
+            if function.groups > 1:
+                m.d.comb += function.group.eq(self._group(m, done[self._summed - function.lead], "function"))
             values = list(function.y)
         elif self._offsets is not None:
             values = self._correct(m, totals, done)

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..errors import GraphError
@@ -59,22 +60,23 @@ class Unit:
 
 
 Build = Callable[[Unit, LayerPlan, Mapping[str, Bounds]], Stage]
-Lower = Callable[[Any, int, IntType, Ints | None], LaneFunction]
+# node, lanes, type of the inputs, the highest of them, what each channel's inputs lack
+Lower = Callable[[Any, int, IntType, int, Ints | None], LaneFunction]
 
 
-def _threshold(node: Threshold, lanes: int, x_type: IntType, lacking: Ints | None) -> LaneFunction:
+def _threshold(node: Threshold, lanes: int, x_type: IntType, highest: int, lacking: Ints | None) -> LaneFunction:
     if lacking is not None:
         node = replace(node, thresholds=node.thresholds - lacking[:, None])
-    return threshold_function(node, lanes, x_type)
+    return threshold_function(node, lanes, x_type, highest)
 
 
-def _requantize(node: Requantize, lanes: int, x_type: IntType, lacking: Ints | None) -> LaneFunction:
+def _requantize(node: Requantize, lanes: int, x_type: IntType, highest: int, lacking: Ints | None) -> LaneFunction:
     if lacking is not None:
         node = replace(node, addend=node.addend + node.multiplier * lacking)
     return Requantizer(node, lanes, x_type)
 
 
-def _table(node: Table, lanes: int, x_type: IntType, lacking: Ints | None) -> LaneFunction:
+def _table(node: Table, lanes: int, x_type: IntType, highest: int, lacking: Ints | None) -> LaneFunction:
     return TableLookup(node, lanes, x_type)
 
 
@@ -85,14 +87,16 @@ FUSED = (Threshold, Requantize)
 
 
 def _dense(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:
-    node, *rest = unit.nodes
+    node, *functions = unit.nodes
     assert isinstance(node, Dense)
-    make = (lambda lanes, x_type, lacking: FUNCTIONS[type(rest[0])](rest[0], lanes, x_type, lacking)) if rest else None
+    make = partial(FUNCTIONS[type(functions[0])], functions[0]) if functions else None
     return DenseStage(node, fold, unit.source.dtype, bounds[node.name], pixels=unit.source.pixels, make_function=make)
 
 
 def _lanewise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:
-    function = FUNCTIONS[type(unit.nodes[0])](unit.nodes[0], fold.pe, unit.source.dtype, None)
+    node = unit.nodes[0]
+    highest = int(bounds[unit.input].high.max())
+    function = FUNCTIONS[type(node)](node, fold.pe, unit.source.dtype, highest, None)
     return LanewiseStage(function, unit.source.channels, unit.source.pixels)
 
 

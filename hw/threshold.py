@@ -14,28 +14,31 @@ from .memory import choose_style, read_cycles
 MOST_COMPARATORS = 3
 
 
-def threshold_function(node: Threshold, lanes: int, x_type: IntType) -> LaneFunction:
-    """The cheaper of the two forms for the number of thresholds of ``node``."""
+def threshold_function(node: Threshold, lanes: int, x_type: IntType, highest: int) -> LaneFunction:
+    """The cheaper of the two forms for the number of thresholds of ``node``; no input exceeds ``highest``."""
     form = Comparators if node.thresholds.shape[1] <= MOST_COMPARATORS else BinarySearch
-    return form(node, lanes, x_type)
+    return form(node, lanes, x_type, highest)
 
 
-def _grouped(node: Threshold, lanes: int, steps: int, x_type: IntType) -> tuple[Ints, IntType]:
+def _grouped(node: Threshold, lanes: int, steps: int, x_type: IntType, highest: int) -> tuple[Ints, IntType]:
     """Thresholds as (groups, lanes, steps), and their type; padding lanes yield zero where they can."""
-    low, high = x_type.low, x_type.high + 1
+    # One more than the highest input is never reached, and seldom needs another bit.
+    low, high = x_type.low, highest + 1
     never = np.full((node.thresholds.shape[0], steps - node.thresholds.shape[1]), high)
     rows = np.concatenate([np.clip(node.thresholds, low, high), never], axis=1)
+    if (rows == rows[0]).all():  # one row serves all groups
+        return np.tile(rows[:1], (1, lanes, 1)), IntType.of_range(int(rows.min()), int(rows.max()))
     zero = int(np.clip(-node.base, 0, steps))
     grouped = by_group(rows, lanes, [low] * zero + [high] * (steps - zero))
-    return grouped, IntType.of_range(min(int(grouped.min()), low), max(int(grouped.max()), x_type.high))
+    return grouped, IntType.of_range(int(grouped.min()), int(grouped.max()))
 
 
 class Comparators(LaneFunction):
     """Compares with all thresholds of a channel at once and counts those reached."""
 
-    def __init__(self, node: Threshold, lanes: int, x_type: IntType):
+    def __init__(self, node: Threshold, lanes: int, x_type: IntType, highest: int):
         steps = node.thresholds.shape[1]
-        thresholds, self._type = _grouped(node, lanes, steps, x_type)
+        thresholds, self._type = _grouped(node, lanes, steps, x_type, highest)
         self._steps, self._base = steps, node.base
         self._rom, self._layout = table_rom(thresholds.reshape(len(thresholds), -1), self._type)
         self.lead = self._rom.latency
@@ -68,9 +71,9 @@ class Comparators(LaneFunction):
 class BinarySearch(LaneFunction):
     """Finds one bit of the count after the other: a comparator and a memory of 2**stage words for each."""
 
-    def __init__(self, node: Threshold, lanes: int, x_type: IntType):
+    def __init__(self, node: Threshold, lanes: int, x_type: IntType, highest: int):
         self._bits = node.thresholds.shape[1].bit_length()
-        self._thresholds, self._type = _grouped(node, lanes, (1 << self._bits) - 1, x_type)
+        self._thresholds, self._type = _grouped(node, lanes, (1 << self._bits) - 1, x_type, highest)
         self._base = node.base
         groups = len(self._thresholds)
         self._styles = [choose_style(groups << stage, self._type.bits) for stage in range(self._bits)]
