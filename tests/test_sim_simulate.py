@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from espalier.errors import BuildError, ToolError
 from espalier.ir.execute import execute
@@ -34,7 +35,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(cache, folder):
     design = two_layers()
-    return simulate(design, frames_for(design), stall=0.4, folder=folder, cache=cache)
+    with FileLock(f"{cache}.lock"):  # a second process would compile the same
+        return simulate(design, frames_for(design), stall=0.4, folder=folder, cache=cache)
 
 
 def one_run(bench, vectors, cache, **options):
