@@ -174,7 +174,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:
-        print("espalier: interrupted; the same command continues after the last verb that finished", file=sys.stderr)
+        print("espalier: interrupted; the same command continues where this one stopped", file=sys.stderr)
     return status
 
 

@@ -27,7 +27,7 @@ SUMMARY_KEYS = (
     "model", "digest", "frames", "values_exact", "cycles_exact", "ii_cycles", "latency_cycles",
     "device", "lut", "ff", "bram", "dsp", "fmax_mhz", "accuracy",
 )  # fmt: skip
-LOCK = ".lock"
+LOCK = ".espalier.lock"
 STAMP = "stamp.json"
 SUMMARY = "summary.json"
 

@@ -305,5 +305,5 @@ def test_ctrl_c_says_how_to_go_on(build, monkeypatch, capsys):
 
     monkeypatch.setattr("espalier.flow.steps.graph_of", stop)
     assert cli.run(["plan", str(build)]) == 130
-    assert "continues after the last verb that finished" in capsys.readouterr().err
-    assert sorted(path.name for path in build.iterdir()) == [".lock", "import", "summary.json"]
+    assert "continues where this one stopped" in capsys.readouterr().err
+    assert sorted(path.name for path in build.iterdir()) == [".espalier.lock", "import", "summary.json"]

@@ -162,3 +162,27 @@ def test_synth_adds_area_and_clock_rate(planned, capsys):
     assert set(result["layers"]) >= {"fc1", "fc2"}
     keys = ["device", "lut", "ff", "bram", "dsp", "fmax_mhz"]
     assert [key for key in summary(planned) if key in keys] == keys and summary(planned)["fmax_mhz"] > 50
+
+
+@pytest.mark.verilator
+@pytest.mark.synth
+def test_build_runs_every_verb_and_then_none(tmp_path, capsys):
+    model, build = write_mlp(tmp_path / "net.onnx"), tmp_path / "build"
+    command = [
+        "build",
+        model,
+        "-o",
+        build,
+        "--frames",
+        "5",
+        "--device",
+        "xc7a35t",
+        "--interface",
+        "axi-stream",
+        "--json",
+    ]
+    report = json.loads(printed(capsys, *command))
+    assert report["values_exact"] and report["cycles_exact"] and report["lut"] > 0
+    before = {path: path.stat().st_mtime_ns for path in build.glob("*/*")}
+    assert json.loads(printed(capsys, *command)) == report
+    assert {path: path.stat().st_mtime_ns for path in build.glob("*/*")} == before
