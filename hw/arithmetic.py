@@ -15,6 +15,9 @@ Bits = Any
 # A carry chain costs about four LUTs to enter and leave (ECP5), so that shorter sums are cheaper in plain LUTs.
 SHORTEST_CHAIN = 4
 
+# Sums of so many bits are one LUT behind their operands: two such levels fit between registers.
+WIDEST_UNREGISTERED = 2
+
 
 @dataclass(frozen=True)
 class Term:
@@ -53,15 +56,16 @@ def multiply(x: Bits, x_type: IntType, weight: Bits, weight_type: IntType) -> li
 
 
 def add_up(m: Module, terms: Sequence[Term], name: str) -> tuple[Term, int]:
-    """The sum of all terms as a balanced tree, registered after each level; returns it and its cycles."""
-    terms, level = list(terms), 0
+    """The sum of all terms as a balanced tree, and its cycles: a register after each level but the narrowest ones."""
+    terms, level, cycles = list(terms), 0, 0
     while len(terms) > 1:
         level += 1
         sums = [_add(a, b) for a, b in zip(terms[0::2], terms[1::2], strict=False)]
-        if len(terms) % 2:
-            sums.append(terms[-1])
-        terms = [_register(m, term, f"{name}_{level}_{index}") for index, term in enumerate(sums)]
-    return terms[0], level
+        terms = [*sums, *terms[2 * len(sums) :]]
+        if len(terms) == 1 or max(term.dtype.bits for term in terms) > WIDEST_UNREGISTERED:
+            cycles += 1
+            terms = [_register(m, term, f"{name}_{level}_{index}") for index, term in enumerate(terms)]
+    return terms[0], cycles
 
 
 def as_value(term: Term) -> Bits:

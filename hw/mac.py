@@ -1,6 +1,6 @@
 """The multiply-add array of a slot: sums of simd products for each of pe outputs."""
 
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Const, Module, Value
 from amaranth.lib import data
 
 from ..ir.graph import IntType
@@ -22,23 +22,24 @@ class MacArray:
         self._x_type, self._weights, self._pe, self._simd = x_type, weights, pe, simd
         is_product = not weights.are_signs and min(x_type.bits, weights.dtype.bits) > 1
         self.uses_dsp = dsp and is_product
-        if self.uses_dsp:
-            self.cycles = DSP_CYCLES + (simd - 1).bit_length()
-        else:
-            planes = min(x_type.bits, weights.dtype.bits) if is_product else 1
-            self.cycles = (simd * planes - 1).bit_length()
+        blank = Const(0, simd * max(x_type.bits, weights.dtype.bits))
+        _, self.cycles = self._sum(Module(), blank, blank, 0)
 
     def build(self, m: Module, inputs: Value, word: Value) -> list[Term]:
         """inputs: the simd lanes of a beat; word: the weights of the slot."""
-        xs = data.View(beat_layout(self._simd, self._x_type), inputs)
-        ws = data.View(beat_layout(self._pe * self._simd, self._weights.dtype), word)
-        sums = []
-        for output in range(self._pe):
-            pairs = [(xs[lane], ws[output * self._simd + lane]) for lane in range(self._simd)]
-            total, cycles = add_up(m, self._terms(m, pairs, output), f"sum_{output}")
-            assert cycles + (DSP_CYCLES if self.uses_dsp else 0) == self.cycles
-            sums.append(total)
-        return sums
+        weights = Value.cast(word)
+        return [
+            self._sum(m, inputs, weights.word_select(output, self._simd * self._weights.dtype.bits), output)[0]
+            for output in range(self._pe)
+        ]
+
+    def _sum(self, m: Module, inputs: Value, weights: Value, output: int) -> tuple[Term, int]:
+        """The sum of one output lane, and its cycles."""
+        xs = data.View(beat_layout(self._simd, self._x_type), inputs[: self._simd * self._x_type.bits])
+        ws = data.View(beat_layout(self._simd, self._weights.dtype), weights[: self._simd * self._weights.dtype.bits])
+        pairs = [(xs[lane], ws[lane]) for lane in range(self._simd)]
+        total, cycles = add_up(m, self._terms(m, pairs, output), f"sum_{output}")
+        return total, cycles + (DSP_CYCLES if self.uses_dsp else 0)
 
     def _terms(self, m, pairs, output: int) -> list[Term]:
         if self.uses_dsp:
