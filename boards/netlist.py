@@ -21,6 +21,7 @@ class Absorbed:
     flip_flops: int
     places: int
     left: dict[str, str]
+    lookups: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import BuildError, PlanError, ToolError
 from .area import Area, check_fit, measure
 from .block_ram import absorb_output_registers
+from .carry import absorb_lookups
 from .devices import Device, find_device
 from .layers import find_layer_rates, find_layers
 from .multiplier import absorb_multiplier_registers
@@ -44,8 +45,8 @@ class SynthReport:
     comb: TRELLIS_COMB that nextpnr placed, wrapper not counted: LUT4, two for each CCU2C, the ways into and out of
     carry chains, six for each DPR16X4, the drivers of constant nets. None where nothing was placed, as fmax_mhz.
     fmax_mhz: of the best seed. fmax_by_layer: with that seed, by the paths that end in a layer.
-    absorbed: flip-flops moved into block RAMs and multipliers; not_absorbed: those left without their own registers,
-    which makes them slow, with the reason.
+    absorbed: flip-flops moved into block RAMs and multipliers, absorbed_luts: lookup tables moved into carry cells;
+    not_absorbed: blocks left without registers of their own, which makes them slow, each with the reason.
     """
 
     device: str
@@ -53,6 +54,7 @@ class SynthReport:
     area: Area
     layers: dict[str, Area]
     absorbed: int
+    absorbed_luts: int
     not_absorbed: dict[str, str]
     comb: int | None = None
     fmax_mhz: float | None = None
@@ -159,11 +161,13 @@ def _synthesize(job: _Job, clock_mhz: float, seeds: Sequence[int]) -> SynthRepor
         whole = pool.submit(lambda: _map(job, NETLIST)[job.top])
         core, areas = whole.result(), layers.result()
     belongs = find_layers(core["cells"], job.verilog, DESIGN, job.top, job.layers)
-    core, absorbed = absorb_registers(_without_sources(core))
+    core, absorbed = absorb(_without_sources(core))
     (job.work / NETLIST).write_text(json.dumps({"modules": {job.top: core}}))
     area = measure(count_cells({job.top: core}, job.top), job.device)
     check_fit(area, job.device)
-    report = SynthReport(job.device.name, clock_mhz, area, areas, absorbed.flip_flops, absorbed.left)
+    report = SynthReport(
+        job.device.name, clock_mhz, area, areas, absorbed.flip_flops, absorbed.lookups, absorbed.left
+    )  # fmt: skip
     if not seeds:
         return report
     wrapper = _write_wrapped(job, core)
@@ -197,16 +201,17 @@ def _measure_layers(job: _Job) -> dict[str, Area]:
         raise PlanError(f"synth: the design has no module {missing[0]}; give instance paths below {job.top} as layers")
     modules = _map(job, "layers.json", list(names.values()))
     (job.work / "layers.json").unlink()
-    edited = {name: absorb_registers(module)[0] for name, module in modules.items()}
+    edited = {name: absorb(module)[0] for name, module in modules.items()}
     return {layer: measure(count_cells(edited, name), job.device) for layer, name in names.items()}
 
 
-def absorb_registers(module: Module) -> tuple[Module, Absorbed]:
-    """The module with registers moved into its block RAMs and multipliers; other families' cells are left alone."""
+def absorb(module: Module) -> tuple[Module, Absorbed]:
+    """The module with what ECP5's hard blocks can take in moved there; netlists of other families stay as they are."""
     module, memories = absorb_output_registers(module)
     module, multipliers = absorb_multiplier_registers(module)
+    module, lookups = absorb_lookups(module)
     moved, places = memories.flip_flops + multipliers.flip_flops, memories.places + multipliers.places
-    return module, Absorbed(moved, places, memories.left | multipliers.left)
+    return module, Absorbed(moved, places, memories.left | multipliers.left, lookups)
 
 
 def _without_sources(module: Module) -> Module:

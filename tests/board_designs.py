@@ -2,7 +2,7 @@
 
 import numpy as np
 from amaranth.back import verilog
-from amaranth.hdl import Cat, Module, Shape, Signal
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
@@ -68,10 +68,35 @@ class Multiplier(Component):
         return held
 
 
+class Adders(Component):
+    """What stands in front of adders in our stages: partial products, a clear, a select, a subtraction."""
+
+    width = 40
+
+    def __init__(self):
+        super().__init__({"a__payload": In(8), "w__payload": In(signed(9)), "y__payload": Out(self.width)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        a, w = (
+            Signal.like(port, name=f"held_{index}") for index, port in enumerate((self.a__payload, self.w__payload))
+        )
+        m.d.sync += [a.eq(self.a__payload), w.eq(self.w__payload)]
+        pair, total, chosen, ternary = (Signal(10, name=name) for name in ("pair", "total", "chosen", "ternary"))
+        m.d.sync += [
+            pair.eq(Mux(a[0], w, 0) + (Mux(a[1], w, 0) << 1)),
+            total.eq(Mux(a[2], 0, total) + w),
+            chosen.eq(Mux(a[3], a, w) + (w ^ a[4].replicate(9))),
+            ternary.eq(Mux(a[5], ternary - w, Mux(a[6], ternary + w, ternary))),
+        ]
+        m.d.comb += self.y__payload.eq(Cat(pair, total, chosen, ternary))
+        return m
+
+
 class Readers(Component):
     """Several of these side by side, as layers named by their keys, each with the same inputs in its lowest bits."""
 
-    def __init__(self, readers: dict[str, Reader | Multiplier]):
+    def __init__(self, readers: dict[str, Component]):
         self.readers = readers
         total = sum(reader.width for reader in readers.values())
         super().__init__({"x": In(18), "w": In(36), "w_address": In(14), "w_valid": In(1), "y": Out(total)})
