@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The multiply-add array of a slot: sums of simd products for each of pe outputs."""
 
 from amaranth.hdl import Const, Module, Value
