@@ -2,7 +2,8 @@
 
 Input registers move for an operand of which every bit is 0 or comes from a flip-flop; one or two registers behind the
 product move if nothing else reads what goes into them. All of them must have the same clock, always be enabled, have no
-reset and start at 0, as the multiplier's own do.
+reset and start at 0, as the multiplier's own do. nextpnr knows no delay from the input to the output registers: above
+200 MHz look up that limit in the data sheet.
 """
 
 from collections.abc import Mapping, Sequence

@@ -143,7 +143,7 @@ def _open_work(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / REPORT).unlink(missing_ok=True)
     for stale in folder.glob("work-*"):
-        shutil.rmtree(stale)
+        shutil.rmtree(stale, ignore_errors=True)  # a tool of the killed run may still be writing there
     return Path(tempfile.mkdtemp(prefix="work-", dir=folder))
 
 
