@@ -16,8 +16,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) ## train, import, plan, generate, simulate and synthesize a digits network; prints one table
-	$(BIN)/espalier train digits-mlp -o runs/demo
-	$(BIN)/espalier build runs/demo -o build/demo --device ecp5-25k
+	$(BIN)/espalier train digits-mlp -o runs/demo > /dev/null
+	$(BIN)/espalier build runs/demo -o build/demo --device ecp5-25k > /dev/null
 	$(BIN)/espalier report build/demo
 
 test: lint types ## lint, types and tests; TESTS="-k dense --slow" passes options to pytest
