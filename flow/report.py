@@ -19,7 +19,7 @@ RESULTS = {
     "synth": "report.json",
 }
 FOLD_COLUMNS = ("layer", "engine", "pe", "simd", "cycles", "busy", "depth", "weight_bits", "waits_for")
-AREA_COLUMNS = ("lut", "carry", "lutram", "ff", "bram", "dsp")
+AREA_COLUMNS = ("lut", "carry", "lutram", "ff", "bram", "dsp", "fmax_mhz")
 
 
 def report_verb(build: Path, as_json: bool) -> None:
@@ -159,6 +159,8 @@ def exactness(folder: BuildFolder) -> dict[str, Any]:
 
 
 def area(folder: BuildFolder) -> dict[str, Any]:
+    """Totals; ``lut`` is what the device loses, carry cells and LUT RAM included where the design was placed."""
     found = result(folder, "synth")
-    shown = {"device": found["device"], **found["area"], "comb": found["comb"], "fmax_mhz": found["fmax_mhz"]}
-    return {key: value for key, value in shown.items() if value is not None}
+    cells = {key: found["area"][key] for key in ("ff", "bram", "dsp")}
+    rate = found["fmax_mhz"]
+    return {"device": found["device"], "lut": found["lut"], **cells} | ({"fmax_mhz": f"{rate:.1f}"} if rate else {})

@@ -170,10 +170,14 @@ def synthesize_design(
         clock_mhz=generated["clock_mhz"], seeds=range(1, options.seeds + 1), layers=list(generated["stages"].values()),
         place=options.place,
     )  # fmt: skip
-    layers = {name: asdict(report.layers[path]) for name, path in generated["stages"].items()}
-    write_json(partial / "report.json", asdict(report) | {"layers": layers})
+    rates = report.fmax_by_layer or {}
+    layers = {
+        name: asdict(report.layers[path]) | {"fmax_mhz": round(rates[path], 1) if path in rates else None}
+        for name, path in generated["stages"].items()
+    }
+    write_json(partial / "report.json", asdict(report) | {"lut": report.lut, "layers": layers})
     area = report.area
-    known = {"lut": area.lut, "ff": area.ff, "bram": area.bram, "dsp": area.dsp}
+    known = {"lut": report.lut, "ff": area.ff, "bram": area.bram, "dsp": area.dsp}
     return {"device": report.device} | known | ({"fmax_mhz": report.fmax_mhz} if report.fmax_mhz else {})
 
 

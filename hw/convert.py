@@ -89,9 +89,11 @@ class ConvertStage(Stage):
         flag = Signal(name=f"{name}_now", init=flags[0])
         following = Signal(name=f"{name}_next")
         with m.Switch(walk.beat):
-            for slot in range(len(flags)):
+            for slot in range(len(flags) - 1):
                 with m.Case(slot):
-                    m.d.comb += following.eq(flags[(slot + 1) % len(flags)])
+                    m.d.comb += following.eq(flags[slot + 1])
+            with m.Default():  # the last slot, and numbers that never come
+                m.d.comb += following.eq(flags[0])
         with m.If(walk.step):
             m.d.sync += flag.eq(following)
         return flag

@@ -44,9 +44,11 @@ class Rom(wiring.Component):
         found = Signal(width, reset_less=True)
         if self._style == "logic":
             with m.Switch(self.address):
-                for address, word in enumerate(self._words):
+                for address, word in enumerate(self._words[:-1]):
                     with m.Case(address):
                         m.d.sync += found.eq(Const(word, width))
+                with m.Default():  # the last word, and addresses that never come
+                    m.d.sync += found.eq(Const(self._words[-1], width))
             m.d.comb += self.word.eq(found)
             return m
         block = self._style == "block"
