@@ -37,7 +37,13 @@ def test_rerunning_a_verb_drops_what_was_made_from_its_old_results(tmp_path):
     chain(tmp_path / "x")
     with open_build(tmp_path / "x") as folder:
         folder.run("generate", {"text": "b"}, lambda partial: {"frames": 3})
-    assert sorted(p.name for p in (tmp_path / "x").iterdir()) == [".espalier.lock", "generate", "import", "plan", "summary.json"]
+    assert sorted(p.name for p in (tmp_path / "x").iterdir()) == [
+        ".espalier.lock",
+        "generate",
+        "import",
+        "plan",
+        "summary.json",
+    ]
     assert json.loads((tmp_path / "x/summary.json").read_text()) == {"model": "a", "frames": 3}
 
 
