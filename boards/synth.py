@@ -40,8 +40,8 @@ class CriticalPath:
 class SynthReport:
     """What synthesis found.
 
-    area, layers: cells of the flattened design, and of each layer mapped with its boundary kept (layers share nothing
-    across it, so their sum may be a little more than the whole).
+    area, layers: cells of the flattened design, and of each layer mapped by itself (layers share nothing across their
+    boundaries, so their sum may be a little more than the whole).
     comb: TRELLIS_COMB that nextpnr placed, wrapper not counted: LUT4, two for each CCU2C, the ways into and out of
     carry chains, six for each DPR16X4, the drivers of constant nets. None where nothing was placed, as fmax_mhz.
     fmax_mhz: of the best seed. fmax_by_layer: with that seed, by the paths that end in a layer.
@@ -178,16 +178,20 @@ def _synthesize(job: _Job, clock_mhz: float, seeds: Sequence[int]) -> SynthRepor
     return _with_placement(report, placements, wrapper, {f"{INSTANCE}.{cell}": belongs[cell] for cell in belongs})
 
 
-def _map(job: _Job, file: str, kept: Sequence[str] = ()) -> dict[str, Module]:
-    """Map the design to the device's cells, flattened but for the modules ``kept``; the modules of the netlist."""
+def _passes(job: _Job, top: str, file: str) -> list[str]:
+    """Map ``top``, flattened, to the device's cells, and write it to ``file``."""
     no_dsp = "" if job.dsp else " -nodsp"
     if job.device.family == "ecp5":
-        mapping = f"synth_ecp5 -top {job.top}{no_dsp}"
+        mapping = f"synth_ecp5 -top {top}{no_dsp}"
     else:
-        mapping = f"synth_xilinx -family {job.device.family} -top {job.top} -flatten -noiopad -noclkbuf{no_dsp}"
-    boundaries = [f"setattr -mod -set keep_hierarchy 1 {module}" for module in kept]
-    passes = [f"read_verilog -sv {DESIGN}", f"hierarchy -check -top {job.top}", *boundaries, mapping, "check -assert"]
-    run_yosys("; ".join([*passes, f"write_json {file}"]), job.work, f"{Path(file).stem}.log", job.timeout_s)
+        mapping = f"synth_xilinx -family {job.device.family} -top {top} -flatten -noiopad -noclkbuf{no_dsp}"
+    return [f"hierarchy -check -top {top}", mapping, "check -assert", f"write_json {file}"]
+
+
+def _map(job: _Job, file: str) -> dict[str, Module]:
+    """The modules of the mapped design's netlist."""
+    script = "; ".join([f"read_verilog -sv {DESIGN}", *_passes(job, job.top, file)])
+    run_yosys(script, job.work, f"{Path(file).stem}.log", job.timeout_s)
     return read_netlist(job.work / file, job.top)
 
 
@@ -199,10 +203,17 @@ def _measure_layers(job: _Job) -> dict[str, Area]:
     missing = [name for name in names.values() if f"module \\{name} " not in job.verilog.replace("(", " (")]
     if missing:
         raise PlanError(f"synth: the design has no module {missing[0]}; give instance paths below {job.top} as layers")
-    modules = _map(job, "layers.json", list(names.values()))
-    (job.work / "layers.json").unlink()
-    edited = {name: absorb(module)[0] for name, module in modules.items()}
-    return {layer: measure(count_cells(edited, name), job.device) for layer, name in names.items()}
+    # Each by itself: with boundaries kept in one design, abc9 of yosys 0.70 fails on modules it finds no logic to map in.
+    script, areas = [f"read_verilog -sv {DESIGN}", "design -save read"], {}
+    for place, name in enumerate(names.values()):
+        script += ["design -load read", *_passes(job, name, f"layer{place}.json")]
+    run_yosys("; ".join(script), job.work, "layers.log", job.timeout_s)
+    for place, (layer, name) in enumerate(names.items()):
+        file = job.work / f"layer{place}.json"
+        edited = {name: absorb(module)[0] for name, module in read_netlist(file, name).items()}
+        areas[layer] = measure(count_cells(edited, name), job.device)
+        file.unlink()
+    return areas
 
 
 def absorb(module: Module) -> tuple[Module, Absorbed]:

@@ -45,7 +45,7 @@ class ArgMaxStage(Stage):
 
     def _best_of_beat(self, m: Module, walk: Walk):
         """The largest lane's value and number; padding lanes hold the lowest value, and lose every tie."""
-        lanes = delay(m, self.x.payload.as_value(), 1, "lanes")
+        lanes = delay(m, self.x.payload, 1, "lanes")
         last = delay(m, walk.last_beat, 1, "last_input")
         kept = self._channels - (self._beats - 1) * self._lanes
         lowest = self.x_type.low

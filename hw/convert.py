@@ -69,7 +69,7 @@ class ConvertStage(Stage):
 
         fired = delay(m, fire, 1, "fired", reset=True)
         started = delay(m, fire & starts, 1, "started", reset=True)
-        fresh = delay(m, Mux(takes, self.x.payload.as_value(), 0), 1, "fresh")
+        fresh = delay(m, Mux(takes, self.x.payload, 0), 1, "fresh")
         bits, kept = self.x_type.bits, max(1, self._most_kept())
         held = Signal(kept * bits)
         together = Cat(held, Signal((self.lanes_in + self.lanes_out) * bits, name="zeros")) | self._placed(
@@ -104,7 +104,7 @@ class ConvertStage(Stage):
         if places == [0]:
             return fresh
         index = np.array([[places.index(move.held) if move.takes else 0] for move in self._moves])
-        m.submodules.places, _ = rom, _ = table_rom(index, IntType(max(1, (len(places) - 1).bit_length())), "lut")
+        m.submodules.places = rom = table_rom(index, IntType(max(1, (len(places) - 1).bit_length())), "lut")
         m.d.comb += rom.address.eq(walk.beat)
         shifted = [Mux(rom.word == number, fresh << held * self.x_type.bits, 0) for number, held in enumerate(places)]
         total = shifted[0]

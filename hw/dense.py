@@ -4,8 +4,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import data
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from ..ir.dense import Dense
 from ..ir.graph import Bounds, Ints, IntType
@@ -18,7 +17,7 @@ from .memory import Rom, choose_style
 from .padding import without_padding
 from .plan import LayerPlan
 from .stage import Stage
-from .stream import lane_shape
+from .stream import lane_shape, split
 from .timing import Schedule
 from .weights import store
 
@@ -79,7 +78,7 @@ class DenseStage(Stage):
         m.d.comb += [
             walk.step.eq(fire),
             self._rom.address.eq(delay(m, walk.address, self._fetched - self._rom.latency, "address")),
-            self._buffer.fresh.eq(self.x.payload.as_value()),
+            self._buffer.fresh.eq(self.x.payload),
             self._buffer.taken.eq(self.x.valid & self.x.ready),
             self._buffer.first.eq(walk.first_group),
             self._buffer.beat.eq(walk.beat),
@@ -119,10 +118,10 @@ class DenseStage(Stage):
         values: list[Value] = list(totals)
         if self._function:
             m.submodules.function = function = self._function
-            m.d.comb += [lane.eq(total) for lane, total in zip(function.x, totals, strict=True)]
+            m.d.comb += function.x.eq(Cat(*totals))
             if function.groups > 1:
                 m.d.comb += function.group.eq(self._group(m, done[self._summed - function.lead], "function"))
-            values = list(function.y)
+            values = split(function.y, self._pe, function.y_type)
         elif self._offsets is not None:
             values = self._correct(m, totals, done)
         if self._outputs % self._pe == 0:
@@ -133,13 +132,13 @@ class DenseStage(Stage):
         """Add what inverted inputs lack, one constant for each output."""
         assert self._offsets is not None
         offsets = by_group(self._offsets.reshape(-1, 1), self._pe, [0])[:, :, 0]
-        rom, layout = table_rom(offsets, IntType.of_range(int(offsets.min()), int(offsets.max())), "lut")
-        m.submodules.offsets = rom
+        dtype = IntType.of_range(int(offsets.min()), int(offsets.max()))
+        m.submodules.offsets = rom = table_rom(offsets, dtype, "lut")
         m.d.comb += rom.address.eq(self._group(m, done[self._summed - rom.latency], "offset"))
-        word, corrected = data.View(layout, rom.word), []
-        for output, total in enumerate(totals):
+        corrected = []
+        for output, (total, offset) in enumerate(zip(totals, split(rom.word, len(totals), dtype), strict=True)):
             held = Signal(lane_shape(self.y_type), name=f"corrected_{output}", reset_less=True)
-            m.d.sync += held.eq(total + word[output])
+            m.d.sync += held.eq(total + offset)
             corrected.append(held)
         return corrected
 

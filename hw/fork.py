@@ -42,7 +42,7 @@ class ForkStage(wiring.Component):
                 credits.take.eq(fire),
                 credits.give.eq(queue.popped),
                 queue.push.eq(fire),
-                queue.beat.as_value().eq(self.x.payload.as_value()),
+                queue.beat.eq(self.x.payload),
             ]
             wiring.connect(m, queue.y, wiring.flipped(getattr(self, f"y_{branch}")))
         m.d.comb += [self.x.ready.eq(reduce(and_, left)), fire.eq(self.x.valid & self.x.ready)]

@@ -4,17 +4,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from amaranth.hdl import signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..ir.graph import Ints, IntType
 from .memory import Rom, choose_style
-from .stream import lane_shape
 
 
 class LaneFunction(wiring.Component):
-    """Takes ``lanes`` values of one group of channels a cycle, in ``x``, and gives the results ``cycles`` later.
+    """Takes a beat, one group of channels, a cycle in ``x``, and gives its results ``cycles`` later in ``y``.
 
     group: the number of the group, which must come ``lead`` cycles before its values.
     """
@@ -26,9 +24,9 @@ class LaneFunction(wiring.Component):
         self.lanes, self.groups, self.x_type, self.y_type = lanes, groups, x_type, y_type
         super().__init__(
             {
-                "x": In(data.ArrayLayout(lane_shape(x_type), lanes)),
+                "x": In(lanes * x_type.bits),
                 "group": In(range(max(2, groups))),
-                "y": Out(data.ArrayLayout(lane_shape(y_type), lanes)),
+                "y": Out(lanes * y_type.bits),
             }
         )
 
@@ -48,10 +46,9 @@ def words_of(values: Ints, bits: int) -> list[int]:
     return [sum((int(value) & mask) << bits * place for place, value in enumerate(row)) for row in values]
 
 
-def table_rom(values: Ints, dtype: IntType, style: str = "auto") -> tuple[Rom, data.ArrayLayout]:
-    """A memory of the rows of ``values``, shape (words, fields), and the layout in which to read a word."""
+def table_rom(values: Ints, dtype: IntType, style: str = "auto") -> Rom:
+    """A memory of the rows of ``values``, shape (words, fields), field 0 in the low bits of a word."""
     words = words_of(values, dtype.bits)
     width = dtype.bits * values.shape[1]
     style = choose_style(len(words), width) if style == "auto" else style
-    shape = signed(dtype.bits) if dtype.signed else dtype.bits
-    return Rom(words, width, style), data.ArrayLayout(shape, values.shape[1])
+    return Rom(words, width, style)

@@ -8,6 +8,7 @@ from .counters import Walk
 from .function import LaneFunction
 from .padding import without_padding
 from .stage import Stage
+from .stream import split
 from .timing import Schedule
 
 
@@ -32,9 +33,10 @@ class LanewiseStage(Stage):
         m.d.comb += [
             walk.step.eq(fire),
             function.group.eq(delay(m, walk.beat, self._lead - function.lead, "group") if function.groups > 1 else 0),
-            function.x.eq(delay(m, self.x.payload.as_value(), self._lead, "values")),
+            function.x.eq(delay(m, self.x.payload, self._lead, "values")),
         ]
         cycles = self._lead + function.cycles
-        values = without_padding(m, function.y, self._channels, delay(m, walk.last_beat, cycles, "last"))
+        lanes = split(function.y, function.lanes, function.y_type)
+        values = without_padding(m, lanes, self._channels, delay(m, walk.last_beat, cycles, "last"))
         self.emit(m, delay(m, fire, cycles, "valid", reset=True), values)
         return m

@@ -2,11 +2,10 @@
 """The multiply-add array of a slot: sums of simd products for each of pe outputs."""
 
 from amaranth.hdl import Const, Module, Value
-from amaranth.lib import data
 
 from ..ir.graph import IntType
 from .arithmetic import Term, add_up, delay, multiply
-from .stream import beat_layout
+from .stream import split
 from .weights import StoredWeights
 
 # Register after the multiplier and after that: both can move into a DSP block.
@@ -36,9 +35,8 @@ class MacArray:
 
     def _sum(self, m: Module, inputs: Value, weights: Value, output: int) -> tuple[Term, int]:
         """The sum of one output lane, and its cycles."""
-        xs = data.View(beat_layout(self._simd, self._x_type), inputs[: self._simd * self._x_type.bits])
-        ws = data.View(beat_layout(self._simd, self._weights.dtype), weights[: self._simd * self._weights.dtype.bits])
-        pairs = [(xs[lane], ws[lane]) for lane in range(self._simd)]
+        xs, ws = split(inputs, self._simd, self._x_type), split(weights, self._simd, self._weights.dtype)
+        pairs = list(zip(xs, ws, strict=True))
         total, cycles = add_up(m, self._terms(m, pairs, output), f"sum_{output}")
         return total, cycles + (DSP_CYCLES if self.uses_dsp else 0)
 

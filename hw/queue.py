@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..ir.graph import IntType
-from .stream import beat_layout, beats_of
+from .stream import beats_of
 
 
 class Credits(wiring.Component):
@@ -42,7 +42,7 @@ class Queue(wiring.Component):
     def __init__(self, depth: int, lanes: int, dtype: IntType):
         self._depth, self._lanes = depth, lanes
         super().__init__(
-            {"push": In(1), "beat": In(beat_layout(lanes, dtype)), "popped": Out(1), "y": Out(beats_of(lanes, dtype))}
+            {"push": In(1), "beat": In(lanes * dtype.bits), "popped": Out(1), "y": Out(beats_of(lanes, dtype))}
         )
 
     def elaborate(self, platform):
@@ -50,25 +50,25 @@ class Queue(wiring.Component):
         m.d.comb += self.popped.eq(self.y.valid & self.y.ready)
         self._count(m)
         if self._depth == 1:
-            held = Signal.like(self.beat.as_value(), name="held", reset_less=True)
+            held = Signal.like(self.beat, name="held", reset_less=True)
             with m.If(self.push):
-                m.d.sync += held.eq(self.beat.as_value())
-            m.d.comb += self.y.payload.as_value().eq(held)
+                m.d.sync += held.eq(self.beat)
+            m.d.comb += self.y.payload.eq(held)
             return m
         # The pointers wrap by themselves: a memory of a power of two costs nothing more.
         places = 1 << (self._depth - 1).bit_length()
         m.submodules.places = places_memory = Memory(
-            shape=len(self.beat.as_value()), depth=places, init=[], attrs={"ram_style": "distributed"}
+            shape=len(self.beat), depth=places, init=[], attrs={"ram_style": "distributed"}
         )
         head, tail = Signal(range(places)), Signal(range(places))
         write, read = places_memory.write_port(), places_memory.read_port(domain="comb")
         m.d.sync += [tail.eq(tail + self.push), head.eq(head + self.popped)]
         m.d.comb += [
             write.addr.eq(tail),
-            write.data.eq(self.beat.as_value()),
+            write.data.eq(self.beat),
             write.en.eq(self.push),
             read.addr.eq(head),
-            self.y.payload.as_value().eq(read.data),
+            self.y.payload.eq(read.data),
         ]
         return m
 

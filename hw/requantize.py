@@ -1,12 +1,11 @@
 """Multiply, add, shift and clip, for many output levels, where thresholds would cost a memory each."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data
 
 from ..ir.graph import IntType
 from ..ir.requantize import Requantize
 from .function import LaneFunction, by_group, table_rom
-from .stream import lane_shape
+from .stream import lane_shape, split
 
 
 class Requantizer(LaneFunction):
@@ -21,8 +20,8 @@ class Requantizer(LaneFunction):
         self._m_type = IntType.of_range(int(multipliers.min()), int(multipliers.max()))
         self._a_type = IntType.of_range(int(addends.min()), int(addends.max()))
         groups = len(multipliers)
-        self._m_rom, self._m_layout = table_rom(multipliers.reshape(groups, -1), self._m_type, "lut")
-        self._a_rom, self._a_layout = table_rom(addends.reshape(groups, -1), self._a_type, "lut")
+        self._m_rom = table_rom(multipliers.reshape(groups, -1), self._m_type, "lut")
+        self._a_rom = table_rom(addends.reshape(groups, -1), self._a_type, "lut")
         self.lead = self._m_rom.latency
         super().__init__(lanes, groups, x_type, node.result)
 
@@ -31,18 +30,20 @@ class Requantizer(LaneFunction):
         node = self._node
         m.submodules.multipliers, m.submodules.addends = self._m_rom, self._a_rom
         m.d.comb += [self._m_rom.address.eq(self.group), self._a_rom.address.eq(self.group)]
-        multipliers = data.View(self._m_layout, self._m_rom.word)
+        xs, ys = split(self.x, self.lanes, self.x_type), split(self.y, self.lanes, self.y_type)
+        multipliers = split(self._m_rom.word, self.lanes, self._m_type)
         addends = Signal.like(self._a_rom.word, name="addends_1", reset_less=True)
         m.d.sync += addends.eq(self._a_rom.word)
+        offsets = split(addends, self.lanes, self._a_type)
         low, high = self._range()
         for lane in range(self.lanes):
-            product = Signal.like(self.x[lane] * multipliers[lane], name=f"product_{lane}", reset_less=True)
+            product = Signal.like(xs[lane] * multipliers[lane], name=f"product_{lane}", reset_less=True)
             total = Signal(lane_shape(IntType.of_range(low, high)), name=f"total_{lane}", reset_less=True)
-            code = Signal.like(self.y[lane], name=f"code_{lane}", reset_less=True)
-            m.d.sync += product.eq(self.x[lane] * multipliers[lane])
-            m.d.sync += total.eq((product + data.View(self._a_layout, addends)[lane]) >> node.shift)
+            code = Signal.like(ys[lane], name=f"code_{lane}", reset_less=True)
+            m.d.sync += product.eq(xs[lane] * multipliers[lane])
+            m.d.sync += total.eq((product + offsets[lane]) >> node.shift)
             m.d.sync += code.eq(Mux(total < node.low, node.low, Mux(total > node.high, node.high, total)))
-            m.d.comb += self.y[lane].eq(code)
+            m.d.comb += self.y.word_select(lane, self.y_type.bits).eq(code)
         return m
 
     def _range(self) -> tuple[int, int]:

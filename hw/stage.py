@@ -44,4 +44,5 @@ class Stage(wiring.Component):
         """Push ``values``, one for each output lane, when ``valid``: both are registers of the pipeline."""
         queue = m.submodules.queue
         m.d.comb += queue.push.eq(valid)
-        m.d.comb += [lane.eq(value) for lane, value in zip(queue.beat, values, strict=True)]
+        bits = self.y_type.bits
+        m.d.comb += [queue.beat.word_select(lane, bits).eq(value) for lane, value in enumerate(values)]

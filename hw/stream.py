@@ -1,8 +1,10 @@
 """Streams: beats of ``lanes`` channels of one pixel, lane 0 in the least significant bits, pixels in raster order."""
 
+from typing import Any
+
 import numpy as np
-from amaranth.hdl import signed, unsigned
-from amaranth.lib import data, stream
+from amaranth.hdl import Value, signed, unsigned
+from amaranth.lib import stream
 from numpy.typing import NDArray
 
 from ..ir.graph import Ints, IntType, TensorType
@@ -12,13 +14,18 @@ def lane_shape(dtype: IntType):
     return signed(dtype.bits) if dtype.signed else unsigned(dtype.bits)
 
 
-def beat_layout(lanes: int, dtype: IntType) -> data.ArrayLayout:
-    return data.ArrayLayout(lane_shape(dtype), lanes)
-
-
 def beats_of(lanes: int, dtype: IntType) -> stream.Signature:
-    """A stream whose payload is ``lanes`` integers of ``dtype``."""
-    return stream.Signature(beat_layout(lanes, dtype))  # pyright: ignore[reportArgumentType]
+    """A stream whose payload is ``lanes`` integers of ``dtype``.
+
+    The payload is a plain vector: fields would give nets named ``payload[3]``, which abc9 of yosys 0.70 takes for bits.
+    """
+    return stream.Signature(unsigned(lanes * dtype.bits))  # pyright: ignore[reportArgumentType]
+
+
+def split(beat: Value, lanes: int, dtype: IntType) -> list[Any]:
+    """The lanes of a beat, or the fields of a memory word, as numbers of ``dtype``."""
+    fields = [beat.word_select(lane, dtype.bits) for lane in range(lanes)]
+    return [field.as_signed() for field in fields] if dtype.signed else fields
 
 
 def beats_per_frame(tensor: TensorType, lanes: int) -> int:

@@ -39,9 +39,9 @@ class TableLookup(LaneFunction):
     def elaborate(self, platform):
         m = Module()
         for lane in range(self.lanes):
-            rom, _ = table_rom(self._values[:, lane].reshape(-1, 1), self._node.result, self._style)
+            rom = table_rom(self._values[:, lane].reshape(-1, 1), self._node.result, self._style)
             m.submodules[f"values_{lane}"] = rom
-            pattern = self.x[lane].as_unsigned() if self.x_type.signed else self.x[lane]
+            pattern = self.x.word_select(lane, self.x_type.bits)
             address = Cat(pattern, self.group) if self.groups > 1 else pattern
-            m.d.comb += [rom.address.eq(address), self.y[lane].eq(rom.word)]
+            m.d.comb += [rom.address.eq(address), self.y.word_select(lane, self.y_type.bits).eq(rom.word)]
         return m

@@ -3,13 +3,13 @@
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import data
 
 from ..ir.graph import Ints, IntType
 from ..ir.threshold import Threshold
 from .arithmetic import delay
 from .function import LaneFunction, by_group, table_rom
 from .memory import choose_style, read_cycles
+from .stream import lane_shape, split
 
 MOST_COMPARATORS = 3
 
@@ -40,7 +40,7 @@ class Comparators(LaneFunction):
         steps = node.thresholds.shape[1]
         thresholds, self._type = _grouped(node, lanes, steps, x_type, highest)
         self._steps, self._base = steps, node.base
-        self._rom, self._layout = table_rom(thresholds.reshape(len(thresholds), -1), self._type)
+        self._rom = table_rom(thresholds.reshape(len(thresholds), -1), self._type)
         self.lead = self._rom.latency
         self.cycles = 1 if steps == 1 and node.base == 0 else 2
         super().__init__(lanes, len(thresholds), x_type, node.result)
@@ -49,22 +49,23 @@ class Comparators(LaneFunction):
         m = Module()
         m.submodules.thresholds = self._rom
         m.d.comb += self._rom.address.eq(self.group)
-        word = data.View(self._layout, self._rom.word)
+        xs, ys = split(self.x, self.lanes, self.x_type), split(self.y, self.lanes, self.y_type)
+        thresholds = split(self._rom.word, self.lanes * self._steps, self._type)
         for lane in range(self.lanes):
             reached = Signal(self._steps, name=f"reached_{lane}", reset_less=True)
             for step in range(self._steps):
-                m.d.sync += reached[step].eq(self.x[lane] >= word[lane * self._steps + step])
+                m.d.sync += reached[step].eq(xs[lane] >= thresholds[lane * self._steps + step])
             if self.cycles == 1:
-                m.d.comb += self.y[lane].eq(reached)
+                m.d.comb += self.y.word_select(lane, self.y_type.bits).eq(reached)
                 continue
-            code = Signal.like(self.y[lane], name=f"code_{lane}", reset_less=True)
+            code = Signal.like(ys[lane], name=f"code_{lane}", reset_less=True)
             with m.Switch(reached):  # thresholds ascend, so that the bits reached are a thermometer
                 for count in range(self._steps + 1):
                     with m.Case((1 << count) - 1):
                         m.d.sync += code.eq(self._base + count)
                 with m.Default():
                     m.d.sync += code.eq(self._base)
-            m.d.comb += self.y[lane].eq(code)
+            m.d.comb += self.y.word_select(lane, self.y_type.bits).eq(code)
         return m
 
 
@@ -90,7 +91,8 @@ class BinarySearch(LaneFunction):
         return m
 
     def _lane(self, m, lane):
-        value, group, found = self.x[lane], self.group, Const(0, 0)
+        value = split(self.x, self.lanes, self.x_type)[lane]
+        group, found = self.group, Const(0, 0)
         for stage in range(self._bits):
             rom = self._rom(lane, stage)
             m.submodules[f"thresholds_{lane}_{stage}"] = rom
@@ -108,14 +110,13 @@ class BinarySearch(LaneFunction):
             m.d.sync += found_now.eq(Cat(value >= threshold, found))
             value, found = delay(m, value, 1, name.format("kept")), found_now
         if self._base:
-            code = Signal.like(self.y[lane], name=f"code_{lane}", reset_less=True)
+            code = Signal(lane_shape(self.y_type), name=f"code_{lane}", reset_less=True)
             m.d.sync += code.eq(found + self._base)
             found = code
-        m.d.comb += self.y[lane].eq(found)
+        m.d.comb += self.y.word_select(lane, self.y_type.bits).eq(found)
 
     def _rom(self, lane, stage):
         """Words at ``group << stage | prefix``: the threshold in the middle of what the prefix leaves open."""
         half = 1 << (self._bits - stage - 1)
         middles = self._thresholds[:, lane, half - 1 :: 2 * half]
-        rom, _ = table_rom(middles.reshape(-1, 1), self._type, self._styles[stage])
-        return rom
+        return table_rom(middles.reshape(-1, 1), self._type, self._styles[stage])

@@ -61,7 +61,7 @@ class AxiStream(wiring.Component):
         for channel in borders(self._design):
             inner = getattr(self._core, channel.port)
             outer = {name: getattr(self, f"{channel.port}_{name}") for name in ("tdata", "tvalid", "tready", "tlast")}
-            payload = inner.payload.as_value()
+            payload = inner.payload
             if channel.is_input:  # frames are counted in beats: an input's tlast is not needed
                 m.d.comb += [
                     payload.eq(outer["tdata"]),

@@ -45,13 +45,13 @@ def record(design: Design, frames, stall: float = 0.0, seed: int = 0):
                     offered[name] = pattern is None or bool(pattern[cycle % PATTERN_CYCLES])
                 ctx.set(port.valid, offered[name])
                 if offered[name]:
-                    ctx.set(port.payload.as_value(), words[sent[name]])
+                    ctx.set(port.payload, words[sent[name]])
             for channel in sinks:
                 pattern = allowed.get(channel.link.consumer)
                 ctx.set(getattr(core, channel.port).ready, pattern is None or bool(pattern[cycle % PATTERN_CYCLES]))
             for name, port in ports.items():
                 if ctx.get(port.valid) and ctx.get(port.ready):
-                    seen[name].append((cycle, ctx.get(port.payload.as_value())))
+                    seen[name].append((cycle, ctx.get(port.payload)))
                     if name in sent:
                         sent[name], offered[name] = sent[name] + 1, False
             await ctx.tick()
