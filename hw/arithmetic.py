@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import xor
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -110,17 +112,30 @@ def _sum(a: Bits, b: Bits, dtype: IntType) -> Bits:
 
 
 def _ripple(a: Bits, b: Bits, bits: int) -> Bits:
-    """The sum as logic, which yosys keeps out of carry chains."""
+    """The sum as logic, which yosys keeps out of carry chains; a bit that is not there is None."""
     carry, total = None, []
-    for x, y in zip(_extend(a, bits), _extend(b, bits), strict=True):
-        total.append(x ^ y if carry is None else x ^ y ^ carry)
-        carry = x & y if carry is None else (x & y) | (carry & (x ^ y))
+    for operands in zip(_bits(a, bits), _bits(b, bits), strict=True):
+        present = [bit for bit in (*operands, carry) if bit is not None]
+        total.append(reduce(xor, present) if present else Const(0, 1))
+        carry = _carry(present)
     return Cat(*total)
 
 
-def _extend(value: Bits, bits: int) -> list[Bits]:
-    beyond = value[-1] if value.shape().signed else Const(0, 1)
+def _carry(bits: list[Bits]) -> Bits | None:
+    """Whether two of up to three bits are set."""
+    if len(bits) < 2:
+        return None
+    both = bits[0] & bits[1]
+    return both if len(bits) == 2 else both | (bits[2] & (bits[0] ^ bits[1]))
+
+
+def _bits(value: Bits, bits: int) -> list[Bits | None]:
+    beyond = value[-1] if value.shape().signed else None
     return [value[i] if i < len(value) else beyond for i in range(bits)]
+
+
+def _extend(value: Bits, bits: int) -> list[Bits]:
+    return [Const(0, 1) if bit is None else bit for bit in _bits(value, bits)]
 
 
 def _as(value: Bits, dtype: IntType) -> Bits:

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The multiply-add array of a slot: sums of simd products for each of pe outputs."""
 
-from amaranth.hdl import Const, Module, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from ..ir.graph import IntType
 from .arithmetic import Term, add_up, delay, multiply
@@ -22,8 +22,8 @@ class MacArray:
         self._x_type, self._weights, self._pe, self._simd = x_type, weights, pe, simd
         is_product = not weights.are_signs and min(x_type.bits, weights.dtype.bits) > 1
         self.uses_dsp = dsp and is_product
-        blank = Const(0, simd * max(x_type.bits, weights.dtype.bits))
-        _, self.cycles = self._sum(Module(), blank, blank, 0)
+        inputs, word = Const(0, simd * x_type.bits), Const(0, simd * weights.dtype.bits)
+        _, self.cycles = self._sum(Module(), inputs, word, 0)
 
     def build(self, m: Module, inputs: Value, word: Value) -> list[Term]:
         """inputs: the simd lanes of a beat; word: the weights of the slot."""
@@ -35,21 +35,25 @@ class MacArray:
 
     def _sum(self, m: Module, inputs: Value, weights: Value, output: int) -> tuple[Term, int]:
         """The sum of one output lane, and its cycles."""
-        xs, ws = split(inputs, self._simd, self._x_type), split(weights, self._simd, self._weights.dtype)
-        pairs = list(zip(xs, ws, strict=True))
-        total, cycles = add_up(m, self._terms(m, pairs, output), f"sum_{output}")
+        terms = self._terms(m, inputs, weights, output)
+        total, cycles = add_up(m, terms, f"sum_{output}")
         return total, cycles + (DSP_CYCLES if self.uses_dsp else 0)
 
-    def _terms(self, m, pairs, output: int) -> list[Term]:
-        if self.uses_dsp:
-            return [self._product(m, x, w, f"product_{output}_{lane}") for lane, (x, w) in enumerate(pairs)]
+    def _terms(self, m, inputs, weights, output: int) -> list[Term]:
         if self._weights.are_signs:
-            return [self._passed_or_inverted(x, w) for x, w in pairs]
-        return [term for x, w in pairs for term in multiply(x, self._x_type, w, self._weights.dtype)]
+            return self._passed_or_inverted(m, inputs, weights, output)
+        xs, ws = split(inputs, self._simd, self._x_type), split(weights, self._simd, self._weights.dtype)
+        pairs = enumerate(zip(xs, ws, strict=True))
+        if self.uses_dsp:
+            return [self._product(m, x, w, f"product_{output}_{lane}") for lane, (x, w) in pairs]
+        return [term for _, (x, w) in pairs for term in multiply(x, self._x_type, w, self._weights.dtype)]
 
-    def _passed_or_inverted(self, x, is_negative) -> Term:
-        value = x.as_unsigned() ^ is_negative.replicate(self._x_type.bits)
-        return Term(value.as_signed() if self._x_type.signed else value, self._x_type.low, self._x_type.high)
+    def _passed_or_inverted(self, m, inputs, are_negative, output: int) -> list[Term]:
+        dtype = self._x_type
+        masks = Cat(*(are_negative[lane].replicate(dtype.bits) for lane in range(self._simd)))
+        lanes = Signal(self._simd * dtype.bits, name=f"passed_or_inverted_{output}")
+        m.d.comb += lanes.eq(inputs ^ masks)
+        return [Term(lane, dtype.low, dtype.high) for lane in split(lanes, self._simd, dtype)]
 
     def _product(self, m, x, w, name: str) -> Term:
         x_type, w_type = self._x_type, self._weights.dtype
