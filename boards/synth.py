@@ -161,7 +161,7 @@ def _synthesize(job: _Job, clock_mhz: float, seeds: Sequence[int]) -> SynthRepor
         whole = pool.submit(lambda: _map(job, NETLIST)[job.top])
         core, areas = whole.result(), layers.result()
     belongs = find_layers(core["cells"], job.verilog, DESIGN, job.top, job.layers)
-    core, absorbed = absorb(_without_sources(core))
+    core, absorbed = absorb(_without_sources(core), job.device)
     (job.work / NETLIST).write_text(json.dumps({"modules": {job.top: core}}))
     area = measure(count_cells({job.top: core}, job.top), job.device)
     check_fit(area, job.device)
@@ -203,21 +203,23 @@ def _measure_layers(job: _Job) -> dict[str, Area]:
     missing = [name for name in names.values() if f"module \\{name} " not in job.verilog.replace("(", " (")]
     if missing:
         raise PlanError(f"synth: the design has no module {missing[0]}; give instance paths below {job.top} as layers")
-    # Each by itself: with boundaries kept in one design, abc9 of yosys 0.70 fails on modules it finds no logic to map in.
+    # Each by itself: with boundaries kept inside one design, abc9 of yosys 0.70 fails on some modules.
     script, areas = [f"read_verilog -sv {DESIGN}", "design -save read"], {}
-    for place, name in enumerate(names.values()):
-        script += ["design -load read", *_passes(job, name, f"layer{place}.json")]
+    for number, name in enumerate(names.values()):
+        script += ["design -load read", *_passes(job, name, f"layer{number}.json")]
     run_yosys("; ".join(script), job.work, "layers.log", job.timeout_s)
-    for place, (layer, name) in enumerate(names.items()):
-        file = job.work / f"layer{place}.json"
-        edited = {name: absorb(module)[0] for name, module in read_netlist(file, name).items()}
-        areas[layer] = measure(count_cells(edited, name), job.device)
+    for number, (layer, name) in enumerate(names.items()):
+        file = job.work / f"layer{number}.json"
+        edited, _ = absorb(read_netlist(file, name)[name], job.device)
+        areas[layer] = measure(count_cells({name: edited}, name), job.device)
         file.unlink()
     return areas
 
 
-def absorb(module: Module) -> tuple[Module, Absorbed]:
+def absorb(module: Module, device: Device) -> tuple[Module, Absorbed]:
     """The module with what ECP5's hard blocks can take in moved there; netlists of other families stay as they are."""
+    if device.family != "ecp5":
+        return module, Absorbed(0, 0, {})
     module, memories = absorb_output_registers(module)
     module, multipliers = absorb_multiplier_registers(module)
     module, lookups = absorb_lookups(module)

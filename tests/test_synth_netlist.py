@@ -12,6 +12,7 @@ from amaranth.hdl import signed
 
 import espalier.boards
 from board_designs import Adders, Multiplier, Reader, Readers, convert
+from espalier.boards.devices import find_device
 from espalier.boards.netlist import Absorbed, Module, ports_of, read_netlist
 from espalier.boards.synth import absorb
 from espalier.boards.yosys import run_yosys
@@ -84,7 +85,7 @@ def compare(folder: Path, verilog: str) -> tuple[Absorbed, int, int]:
     script = "read_verilog -sv design.v; synth_ecp5 -top top; write_json mapped.json"
     run_yosys(script, folder, "yosys.log", timeout_s=300)
     mapped = read_netlist(folder / "mapped.json", "top")["top"]
-    edited, absorbed = absorb(mapped)
+    edited, absorbed = absorb(mapped, find_device("ecp5-25k"))
     return absorbed, *simulate(folder, {"mapped": mapped, "edited": edited})
 
 
