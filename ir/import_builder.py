@@ -182,7 +182,7 @@ class Builder:
     def _make_function(self, value: Value, end: int, consumer: str) -> Value:
         assert value.grid is not None
         steps, names = tuple(map(flat_step, value.steps[:end])), value.names[:end]
-        result, declared = self._result_grid(value.grid, value.tensor, steps, names)
+        result, declared = _result_grid(value.grid, steps, names)
         draft = Function("", value.tensor, value.grid, self.signs[value.tensor], steps, result)
         function = CodeFunction(names[-1], draft, self.bounds[value.tensor], all(map(is_monotone, steps)))
         if steps[-1].operator not in QUANTIZERS:
@@ -198,22 +198,6 @@ class Builder:
         self.quantized[name] = result
         return Value(name, value.shape, result)
 
-    def _result_grid(
-        self, grid: Grid, tensor: str, steps: tuple[Step, ...], names: tuple[str, ...]
-    ) -> tuple[Grid, IntType | None]:
-        """The grid on which the steps put their result, and its type where a quantizer that ends them declares it."""
-        quantizers = [i for i, step in enumerate(steps) if step.operator in QUANTIZERS]
-        declared = None
-        if quantizers:
-            grid, declared = output_grid(steps[quantizers[-1]], grid.channels)
-        start = quantizers[-1] + 1 if quantizers else 0
-        if start < len(steps):  # what follows may reach every integer level, not only codes
-            grid = Grid.of(grid.channels, grid.scale, offset=grid.offset)
-        zero = np.zeros(grid.channels, dtype=np.int64)
-        for step, name in zip(steps[start:], names[start:], strict=True):
-            grid = apply_affine(grid, step, name, zero, zero) if is_affine(step) else grid
-        return grid, declared if start == len(steps) else None
-
     def _fit(self, function: CodeFunction, name: str, source: str, declared: IntType | None) -> tuple[Node, Ints]:
         """The node, and the signs of the source that it takes, which may be a negated copy of ``source``."""
         falling = falling_channels(function)
@@ -221,7 +205,7 @@ class Builder:
         if falling is not None and not falling.any():
             return fit_rising(function, name, source, self.types[source], declared), self.signs[source]
         if falling is None or not isinstance(dense, Dense):
-            return fit_table(function, name, source, self.types[source], declared), self.signs[source]
+            return fit_table(function, name, source, declared), self.signs[source]
         source = self._negate(dense, falling)
         return fit_rising(function.negated(falling), name, source, self.types[source], declared), self.signs[source]
 
@@ -242,6 +226,21 @@ class Builder:
 
 def _all_codes(dtype: IntType, channels: int) -> Bounds:
     return Bounds(np.full(channels, dtype.low), np.full(channels, dtype.high))
+
+
+def _result_grid(grid: Grid, steps: tuple[Step, ...], names: tuple[str, ...]) -> tuple[Grid, IntType | None]:
+    """The grid on which the steps put their result, and its type where a quantizer that ends them declares it."""
+    quantizers = [i for i, step in enumerate(steps) if step.operator in QUANTIZERS]
+    declared = None
+    if quantizers:
+        grid, declared = output_grid(steps[quantizers[-1]], grid.channels)
+    start = quantizers[-1] + 1 if quantizers else 0
+    if start < len(steps):  # what follows may reach every integer level, not only codes
+        grid = Grid.of(grid.channels, grid.scale, offset=grid.offset)
+    zero = np.zeros(grid.channels, dtype=np.int64)
+    for step, name in zip(steps[start:], names[start:], strict=True):
+        grid = apply_affine(grid, step, name, zero, zero) if is_affine(step) else grid
+    return grid, declared if start == len(steps) else None
 
 
 def _check_on_grid(function: CodeFunction, draft: Function, consumer: str) -> None:

@@ -64,17 +64,14 @@ def _quantize(node: onnx.NodeProto, operands: Sequence[NDArray | None], opset: i
     data = np.asarray(operands[0], dtype=np.float32)
     if not np.isfinite(data).all():
         raise GraphError(f"{describe(node)}: {node.input[0]} holds inf; train or export it again")
-    step = make_step(StepRequest(node, [None, *operands[1:]], 0, _shape_for(data, operands), opset))
-    values = Chain((step,))(data.reshape(1, *_shape_for(data, operands)))[0].reshape(data.shape)
-    scale = np.broadcast_to(step.constants[0].astype(np.float64), data.shape or (1,)).reshape(data.shape)
+    shape = data.shape or (1,)
+    step = make_step(StepRequest(node, [None, *operands[1:]], 0, shape, opset))
+    values = Chain((step,))(data.reshape(1, *shape))[0].reshape(data.shape)
+    scale = np.broadcast_to(step.constants[0].astype(np.float64), shape).reshape(data.shape)
     integers = np.rint(values / scale)
     if not (values == (integers * scale).astype(np.float32)).all():
         return values  # a zero point that is no integer: floats like any other
     return Quantized(values, integers.astype(np.int64), scale)
-
-
-def _shape_for(data: NDArray, operands: Sequence[NDArray | None]) -> tuple[int, ...]:
-    return data.shape or (1,)
 
 
 def _move(node: onnx.NodeProto, operands: Sequence[Constant | None], values: NDArray, opset: int) -> list[Constant]:

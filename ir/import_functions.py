@@ -104,7 +104,7 @@ def fit_rising(function: CodeFunction, name: str, source: str, inputs: IntType, 
     return Threshold(name, (source,), result, thresholds, bottom)
 
 
-def fit_table(function: CodeFunction, name: str, source: str, inputs: IntType, declared: IntType | None) -> Table:
+def fit_table(function: CodeFunction, name: str, source: str, declared: IntType | None) -> Table:
     """A Table of the function over its reachable codes, the last ones repeated up to a power of two."""
     first, last = int(function.bounds.low.min()), int(function.bounds.high.max())
     size = 1 << (last - first).bit_length()

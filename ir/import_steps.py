@@ -38,20 +38,20 @@ class StepRequest:
         return self.spread(np.asarray(default if found is None else found, dtype=np.float32))
 
     def spread(self, array: NDArray) -> NDArray:
-        array = collapse(array)
-        if array.ndim == 0:
-            return array
+        if array.size == 1:
+            return array.reshape(())
         full = (1, *self.shape)
         try:
-            return np.broadcast_to(array, full)[0]
+            return collapse(np.broadcast_to(array, full)[0])
         except ValueError:
             found, needed = list(array.shape), list(full)
             message = f"{describe(self.node)}: its constant of shape {found} does not fit data of shape {needed}"
             raise GraphError(f"{message}; give one value per channel") from None
 
 
-def is_step(operator: str) -> bool:
-    return operator in PLAIN | BINARY | WITH_ATTRIBUTES | set(_BUILDERS)
+def step_operators() -> set[str]:
+    """The operators of which ``make_step`` makes steps."""
+    return PLAIN | BINARY | WITH_ATTRIBUTES | set(_BUILDERS)
 
 
 def make_step(request: StepRequest) -> Step:

@@ -14,8 +14,9 @@ from .graph import Graph
 from .import_builder import Builder
 from .import_constants import Constant, Quantized, fold, integers_of, plain
 from .import_input import parse_input_type
+from .import_names import identifier
 from .import_outputs import make_outputs
-from .import_steps import NOTHING, StepRequest, check_nothing, is_step, make_step
+from .import_steps import BINARY, NOTHING, StepRequest, check_nothing, make_step, step_operators
 from .import_values import HOST_ONLY, Value
 from .imported import Imported
 from .onnx_model import OnnxModel, attributes_of, check_finite, describe, read_model
@@ -45,7 +46,8 @@ def import_onnx(path: Path, *, input_type: str | None = None, argmax: bool = Fal
     builder = walk.builder
     found = {name: walk.value(name, f"output {name}") for name in model.outputs}
     outputs = make_outputs(builder, found, argmax)
-    graph = Graph(builder.inputs(), tuple(builder.nodes.values()), outputs, builder.names.unique(_graph_name(path)))
+    name = builder.names.unique(identifier(Path(path).stem).lower() or "network")
+    graph = Graph(builder.inputs(), tuple(builder.nodes.values()), outputs, name)
     graph.check()
     return Imported(graph, builder.functions, builder.products, builder.quantized, model.digest)
 
@@ -126,7 +128,7 @@ class _Walk:
             return call.data[1]
         if operator in _HANDLERS:
             return _HANDLERS[operator](self, call)
-        if is_step(operator):
+        if operator in step_operators():
             return self._step(call)
         raise GraphError(
             f"{describe(call.node)}: there is no exact integer form for it; known operators: {known_operators()}"
@@ -134,7 +136,7 @@ class _Walk:
 
     def _step(self, call: _Call) -> Value:
         position, value = call.data
-        if position and call.node.op_type not in ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"):
+        if position and call.node.op_type not in BINARY:
             raise GraphError(f"{describe(call.node)}: its parameters are data; they have to be constants")
         operands = [None if isinstance(operand, Value) else call.constant(i) for i, operand in enumerate(call.operands)]
         request = StepRequest(call.node, operands, position, value.shape, self._opset)
@@ -266,16 +268,7 @@ def _moved(constant: NDArray, before: tuple[int, ...], after: tuple[int, ...], o
 
 def known_operators() -> str:
     """For error messages: the operators that the importer takes, constants aside."""
-    from . import import_steps as steps
-
-    names = steps.PLAIN | steps.BINARY | steps.WITH_ATTRIBUTES | NOTHING | set(steps._BUILDERS) | set(_HANDLERS)
-    return ", ".join(sorted(names))
-
-
-def _graph_name(path: Path) -> str:
-    from .import_names import identifier
-
-    return identifier(Path(path).stem).lower() or "network"
+    return ", ".join(sorted(step_operators() | NOTHING | set(_HANDLERS)))
 
 
 _HANDLERS: dict[str, Callable[[_Walk, _Call], Value]] = {

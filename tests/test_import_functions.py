@@ -74,7 +74,7 @@ def test_negated_channels_rise():
 
 def test_table_covers_the_reachable_codes():
     function = code_function(lambda codes: codes**2.0, [-3, -2], [3, 5])
-    node = fit_table(function, "act", "x", IntType(4, True), None)
+    node = fit_table(function, "act", "x", None)
     assert_equal_everywhere(node, function)
     assert node.first == -3 and node.values.shape == (2, 16)
 
@@ -82,7 +82,7 @@ def test_table_covers_the_reachable_codes():
 def test_table_that_is_too_large():
     function = code_function(lambda codes: codes**2.0, [-9000], [9000])
     with pytest.raises(GraphError, match="18001 input codes, and a table holds at most 16384; quantize"):
-        fit_table(function, "act", "x", IntType(16, True), None)
+        fit_table(function, "act", "x", None)
 
 
 def test_wide_function_of_unknown_slope():
