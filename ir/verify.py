@@ -1,7 +1,7 @@
 """Explains differing codes: each must lie within what float32 rounding of the model's sums can do to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +11,7 @@ from ..errors import GraphError
 from .chain import Chain, Step, batch_normalization_line
 from .dense import Dense
 from .graph import Ints
-from .import_values import HOST_ONLY, is_monotone, odd_part
+from .import_values import is_monotone, odd_part
 from .imported import Function, Imported, Product, dot_product_noise
 
 UNIT = 2.0**-24  # largest relative error of one float32 rounding
@@ -41,8 +41,7 @@ class Difference:
 class Explanation:
     """frames compared, equal_frames among them that never differ, and the differing codes of the others' first layers.
 
-    codes: how many codes were compared. mentioned: the first of those that rounding does not explain. equal: the
-    indices of the frames that never differ.
+    codes: how many codes were compared. mentioned: the first of those that rounding does not explain.
     """
 
     frames: int
@@ -52,7 +51,6 @@ class Explanation:
     unexplained: int
     by_tensor: dict[str, int]
     mentioned: tuple[Difference, ...] = ()
-    equal: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
 
     def __str__(self) -> str:
         return (
@@ -89,35 +87,7 @@ def explain_differences(imported: Imported, ours: Mapping[str, Ints], theirs: Ma
                 both = int(mine[rows[i], channels[i]]), int(model[rows[i], channels[i]])
                 mentioned.append(Difference(*place, *both, (int(low[i]), int(high[i]))))
         alive = np.delete(alive, np.unique(rows))
-    return Explanation(frames, alive.size, codes, explained, differing - explained, by_tensor, tuple(mentioned), alive)
-
-
-def explain_predictions(
-    imported: Imported, ours: Mapping[str, Ints], outputs: NDArray, frames: Ints
-) -> tuple[int, int]:
-    """How many of ``frames``, whose codes are all equal, the model puts into another class; how many of those are ties.
-
-    outputs: what the model returns, (all frames, classes). A tie: rounding of the last sum can exchange the two.
-    """
-    port = imported.graph.outputs[0]
-    steps = [step for step in port.chain.steps if step.operator not in HOST_ONLY] if port.chain else []
-    if not steps or steps[0].operator != "Dequantize" or any(step.operator == "Reshape" for step in steps):
-        raise GraphError(f"output {port.name}: is no vector of reals of classes; compare its integers instead")
-    codes = _flat(ours[port.tensor])[frames]
-    scale, offset, stride, base = steps[0].constants
-    exact, noise = (codes * stride + base) * scale + offset, _noise(imported, ours, port.tensor, frames)
-    low, high = _outward(exact - noise, exact + noise)
-    terms = _terms(imported, port.tensor)
-    for index, step in enumerate(steps[1:]):
-        low, high = _through(step, low, high, first=index == 0, terms=terms)
-    mine, model = Chain(tuple(steps))(codes).argmax(axis=1), _real(outputs)[frames].argmax(axis=1)
-    rows = np.flatnonzero(mine != model)
-    ties = low[rows, mine[rows]] <= high[rows, model[rows]]
-    return rows.size, int(ties.sum())
-
-
-def _real(outputs: NDArray) -> NDArray:
-    return outputs.reshape(len(outputs), -1)
+    return Explanation(frames, alive.size, codes, explained, differing - explained, by_tensor, tuple(mentioned))
 
 
 def _flat(codes: NDArray) -> Ints:

@@ -6,7 +6,7 @@ import pytest
 from espalier.errors import GraphError
 from espalier.ir import execute, quantize_inputs
 from espalier.ir.onnx_import import import_onnx
-from espalier.ir.verify import dot_product_noise, explain_differences, explain_predictions
+from espalier.ir.verify import dot_product_noise, explain_differences
 from onnx_models import Sketch, random_mlp
 from test_onnx_import import normal_frames
 
@@ -85,23 +85,6 @@ def test_only_inexact_sums_excuse_a_tie(tmp_path, scale, explained):
     found = explain_differences(imported, ours, {"data": codes, "fc1_act": half_up})
     assert found.explained + found.unexplained > 50
     assert (found.unexplained == 0) == explained and (found.explained == 0) != explained
-
-
-@pytest.mark.parametrize("gap, ties", [(0, 3), (1, 0)])
-def test_only_ties_excuse_another_prediction(tmp_path, gap, ties):
-    sketch = Sketch(2)
-    sums = sketch.dense(sketch.quant("data", 0.1), 0.3 * np.eye(2), 0.3)
-    imported = import_onnx(sketch.save(tmp_path, sketch.add("Softmax", sketch.add("Mul", sums, 0.7))))
-    ours = execute(imported.graph, np.array([[3 + gap, 3], [5 + gap, 5], [-1, -1 - gap], [7, -8]]), every=True)
-    theirs = np.float32([[0.4, 0.6], [0.4, 0.6], [0.4, 0.6], [0.9, 0.1]])
-    assert explain_predictions(imported, ours, theirs, np.arange(4)) == (3, ties)
-
-
-def test_predictions_of_no_vector(tmp_path):
-    sketch = Sketch(2)
-    imported = import_onnx(sketch.save(tmp_path, sketch.dense(sketch.quant("data"), np.eye(2))), argmax=True)
-    with pytest.raises(GraphError, match=r"output \w+: is no vector of reals"):
-        explain_predictions(imported, {}, np.zeros((1, 2)), np.arange(1))
 
 
 def test_bipolar_integers_or_codes(tmp_path):
