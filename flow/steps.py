@@ -97,7 +97,8 @@ def simulate_step(folder: BuildFolder, options: SimulateOptions, force: bool) ->
 def simulate_design(
     folder: BuildFolder, options: SimulateOptions, partial: Path, at: Callable[[str], None]
 ) -> dict[str, Any]:
-    from ..sim.simulate import Waves, simulate
+    from ..sim.simulate import simulate
+    from ..sim.waves import Waves
 
     design = design_of(folder)
     frames = choose_frames(folder, design.graph, options)
@@ -114,17 +115,8 @@ def simulate_design(
 def lasting(report: dict[str, Any]) -> dict[str, Any]:
     """A simulation's report without how long things took: the same arguments give the same bytes."""
     kept = (
-        "name",
-        "stall",
-        "cycles",
-        "timed_out",
-        "counts",
-        "beats",
-        "values_exact",
-        "cycles_exact",
-        "wrong",
-        "faults",
-    )
+        "name", "stall", "cycles", "timed_out", "counts", "beats", "values_exact", "cycles_exact", "wrong", "faults",
+    )  # fmt: skip
     runs = [{key: run[key] for key in kept} for run in report["runs"]]
     return {key: report[key] for key in ("frames", "values_exact", "cycles_exact")} | {"runs": runs}
 

@@ -86,8 +86,8 @@ def check_plan(options: PlanOptions) -> None:
 
 def check_simulate(options: SimulateOptions) -> None:
     """Raise for wrong options and missing tools."""
-    from ..sim.simulate import Waves
     from ..sim.tools import find_tools
+    from ..sim.waves import Waves
 
     positive("--frames", options.frames)
     if not 0 <= options.stall < 1:
