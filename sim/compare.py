@@ -10,6 +10,8 @@ from ..errors import ToolError
 from .folder import Vectors, Words
 from .streams import Stream
 
+DESCRIBED = 10  # wrong values, and wrong cycles, of a run in words
+
 
 @dataclass(frozen=True)
 class Mismatch:
@@ -42,8 +44,8 @@ def read_records(path: Path, stream: Stream) -> Words:
     return words.reshape(-1, row)
 
 
-def compare_stream(stream: Stream, records: Words, vectors: Vectors, most: int = 10) -> Comparison:
-    """Equality without tolerance; the first ``most`` differing beats are described."""
+def compare_stream(stream: Stream, records: Words, vectors: Vectors) -> Comparison:
+    """Equality without tolerance; the first differing beats are described."""
     expected, cycles = vectors.beats[stream.name], vectors.cycles[stream.name]
     got_cycles, got = records[:, 0], records[:, 1:]
     common = min(len(expected), len(got))
@@ -51,9 +53,9 @@ def compare_stream(stream: Stream, records: Words, vectors: Vectors, most: int =
     bad_values = (expected[:common] != got[:common]).any(axis=1)
     bad_cycles = cycles[:common] != got_cycles[:common]
     first: list[Mismatch] = []
-    for beat in map(int, np.flatnonzero(bad_values)[:most]):
+    for beat in map(int, np.flatnonzero(bad_values)[:DESCRIBED]):
         first += describe_values(stream, beat, expected[beat], got[beat], int(got_cycles[beat]))
-    for beat in map(int, np.flatnonzero(bad_cycles)[:most]):
+    for beat in map(int, np.flatnonzero(bad_cycles)[:DESCRIBED]):
         first.append(describe_cycle(stream, beat, int(cycles[beat]), int(got_cycles[beat])))
     if off_by:
         seen = int(cycles[common]) if common < len(expected) else int(got_cycles[common])
@@ -97,7 +99,7 @@ def lanes(stream: Stream, words: Words) -> list[int]:
     return [*values, payload >> bits * stream.lanes]
 
 
-def earliest(comparisons: Mapping[str, Comparison], most: int) -> list[str]:
+def earliest(comparisons: Mapping[str, Comparison]) -> list[str]:
     """The first wrong values and lost beats of all streams, then the first wrong cycles: causes before effects."""
     found = sorted((one for comparison in comparisons.values() for one in comparison.first), key=lambda one: one.cycle)
-    return [one.text for late in (False, True) for one in [one for one in found if one.late is late][:most]]
+    return [one.text for late in (False, True) for one in [one for one in found if one.late is late][:DESCRIBED]]

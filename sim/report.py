@@ -1,6 +1,5 @@
 """What simulations showed: exact or not, beats and cycles of each run, and the first differences in words."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -88,6 +87,3 @@ class SimReport:
         exact = {"values_exact": self.values_exact, "cycles_exact": self.cycles_exact}
         build = {"build_seconds": round(self.build_seconds, 3), "cached": self.cached}
         return {"frames": self.frames} | exact | build | {"runs": [run.to_dict() for run in self.runs]}
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=1) + "\n"

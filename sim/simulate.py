@@ -40,14 +40,13 @@ def simulate(
     waves: Waves | None = None,
     cache: Path | None = USER_CACHE,
     timeout_s: float = 3600,
-    most: int = 10,
     progress: Callable[[str], None] = silent,
 ) -> SimReport:
     """Stream ``frames``, shape (n, *input.shape), through ``design``; then, unless ``stall`` is 0, again with pauses.
 
     stall: probability, per cycle, that a source or a sink pauses. folder: gets the bench, which runs without
     Espalier; None uses a temporary one. cache: compiled simulations by content; None compiles always.
-    timeout_s: for the compiler and for each run. most: wrong values, and wrong cycles, described per run.
+    timeout_s: for the compiler and for each run.
     Raises ToolError where a tool is missing, fails, or takes too long; wrong values and cycles are in the report.
     """
     if not 0 <= stall < 1:
@@ -57,8 +56,7 @@ def simulate(
         raise BuildError("simulate: 0 frames prove nothing; give at least 1")
     stalls = {"plain": 0.0} | ({"stalled": stall} if stall else {})
     runs = [vectors_of(design, tensors, name, stall, seed) for name, stall in stalls.items()]
-    options = {"waves": waves, "cache": cache, "timeout_s": timeout_s, "most": most, "progress": progress}
-    return run_bench(bench, runs, folder=folder, **options)
+    return run_bench(bench, runs, folder=folder, waves=waves, cache=cache, timeout_s=timeout_s, progress=progress)
 
 
 def bench_of(design: Design) -> Bench:
@@ -93,7 +91,6 @@ def run_bench(
     waves: Waves | None = None,
     cache: Path | None = USER_CACHE,
     timeout_s: float = 3600,
-    most: int = 10,
     progress: Callable[[str], None] = silent,
 ) -> SimReport:
     """Compile ``bench`` once and do all ``runs`` with it; see :func:`simulate`."""
@@ -112,7 +109,7 @@ def run_bench(
         results = []
         for run in runs:
             progress(f"simulating {run.frames} frames in {run.last_cycle + 1} cycles, {run.name}")
-            results.append(do_run(program, tools, bench, run, folder, waves, timeout_s, most))
+            results.append(do_run(program, tools, bench, run, folder, waves, timeout_s))
         return SimReport(runs[0].frames, tuple(results), seconds, cached)
 
 
@@ -134,7 +131,6 @@ def do_run(
     folder: Path,
     waves: Waves | None,
     timeout_s: float,
-    most: int,
 ) -> Run:
     """Simulate and compare."""
     plusargs = [f"+run={vectors.name}", *vectors.plusargs]
@@ -142,20 +138,20 @@ def do_run(
         plusargs += [f"+waves_from={waves.first}", f"+waves_to={waves.last}"]
     log = folder / vectors.name / "log.txt"
     passed = runner.run(program, tools, f"test_{bench.top}", folder, log, plusargs, timeout_s)
-    result = read_run(bench, vectors, folder / vectors.name, most)
+    result = read_run(bench, vectors, folder / vectors.name)
     # Two judges, one in the simulator and one here: they must agree.
     assert passed == (result.values_exact and result.cycles_exact), log
     return result
 
 
-def read_run(bench: Bench, vectors: Vectors, folder: Path, most: int) -> Run:
+def read_run(bench: Bench, vectors: Vectors, folder: Path) -> Run:
     """Compare what the probes wrote into ``folder``."""
     result = json.loads((folder / "result.json").read_text())
     compared = {
-        stream.name: compare_stream(stream, read_records(folder / f"{stream.name}.bin", stream), vectors, most)
+        stream.name: compare_stream(stream, read_records(folder / f"{stream.name}.bin", stream), vectors)
         for stream in bench.streams
     }
-    mismatches = earliest(compared, most)
+    mismatches = earliest(compared)
     if result["timed_out"]:
         mismatches.append(stuck(vectors, (folder / "state.txt").read_text()))
     outputs = {

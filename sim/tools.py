@@ -20,10 +20,9 @@ HOW_TO_GET = {
 
 @dataclass(frozen=True)
 class Tools:
-    """Verilator's root folder (with bin and include), and libpython."""
+    """What was found: Verilator's root folder (with bin and include)."""
 
     verilator: Path
-    libpython: Path
 
     @property
     def version(self) -> str:
@@ -39,10 +38,9 @@ def find_tools() -> Tools:
     for program in ("g++", "make", "perl"):
         if shutil.which(program) is None:
             raise missing(program)
-    library = find_libpython.find_libpython()
-    if library is None:
+    if find_libpython.find_libpython() is None:
         raise ToolError("libpython not found; install it, for example `apt install libpython3-dev`")
-    return Tools(find_verilator(), Path(library))
+    return Tools(find_verilator())
 
 
 def find_verilator() -> Path:

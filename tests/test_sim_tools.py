@@ -75,7 +75,7 @@ def is_running(process: int) -> bool:
 
 def test_settings_go_to_the_child_only(tmp_path):
     before = dict(os.environ)
-    runner = VerilatorRunner(tools.Tools(tmp_path, tmp_path), 1)
+    runner = VerilatorRunner(tools.Tools(tmp_path), 1)
     runner.build_dir = tmp_path
     runner._set_env_common()
     assert runner.env["VERILATOR_ROOT"] == str(tmp_path / "verilator")
@@ -90,7 +90,7 @@ def test_killed_build_leaves_nothing_that_looks_whole(monkeypatch, tmp_path):
 
     monkeypatch.setattr(runner, "put", killed)
     monkeypatch.setattr(VerilatorRunner, "build", lambda self, **options: None)
-    found = tools.Tools(tools.find_verilator(), tmp_path)
+    found = tools.Tools(tools.find_verilator())
     for _ in range(2):  # the second attempt compiles again
         with pytest.raises(KeyboardInterrupt):
             runner.build({"tb.sv": ""}, found, cache=tmp_path / "cache", folder=tmp_path)
@@ -107,6 +107,6 @@ def test_cache_keeps_the_builds_last_used(tmp_path):
 
 def test_cache_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "taken").write_text("")
-    found = tools.Tools(tools.find_verilator(), tmp_path)
+    found = tools.Tools(tools.find_verilator())
     with pytest.raises(BuildError, match="taken: cannot keep the simulation there"):
         runner.build({"tb.sv": ""}, found, cache=tmp_path / "taken", folder=tmp_path)
