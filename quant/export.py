@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from brevitas.core.quant import IntQuant
 from brevitas.export import export_qonnx
 from brevitas.proxy.parameter_quant import BiasQuantProxyFromInjectorBase, WeightQuantProxyFromInjectorBase
-from onnx import numpy_helper
+from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from ..errors import BuildError, GraphError
 from .files import write_bytes
-from .names import shorten_names
+from .names import module_name, shorten_names
 
 # Brevitas writes its own names for rounding modes; QONNX knows these.
 _ROUNDING = {"ROUND": "ROUND", "FLOOR": "FLOOR", "CEIL": "CEIL", "ROUND_TO_ZERO": "DOWN"}
@@ -30,8 +32,10 @@ def export(model: nn.Module, example: Tensor | tuple[Tensor, ...], path: Path) -
     model = copy.deepcopy(model).eval()
     example = example if isinstance(example, tuple) else (example,)
     baked = quantized_parameters(model, example)
+    one_bit = _one_bit_integers(model)
     proto = _export_plain(model, example, path)
     _bake(proto, baked)
+    _restore_one_bit_integers(proto.graph, one_bit)
     _drop_optional_inputs(proto.graph)
     shorten_names(proto.graph)
     for node in proto.graph.node:
@@ -93,6 +97,35 @@ def _bake(proto: onnx.ModelProto, values: dict[str, Tensor]) -> None:
             raise GraphError(f"{name}: the export dropped or renamed this weight, so its values cannot be baked in")
         exact = np.ascontiguousarray(value.numpy())
         initializers[name].CopyFrom(numpy_helper.from_array(exact, name))
+
+
+def _one_bit_integers(model: nn.Module) -> tuple[str, ...]:
+    """Starts of the node names of quantizers to 0 and 1, which Brevitas exports as if they gave -1 and +1."""
+    proxies = (ActQuantProxyFromInjectorBase, WeightQuantProxyFromInjectorBase)
+    found = []
+    for name, proxy in model.named_modules():
+        is_integer = isinstance(proxy, proxies) and any(isinstance(part, IntQuant) for part in proxy.modules())
+        if not is_integer or not proxy.is_quant_enabled or proxy.bit_width() != 1:
+            continue
+        if proxy.is_signed:
+            raise GraphError(
+                f"{module_name(name)}: a signed quantizer of 1 bit gives -1 and 0, which QONNX cannot say; use a "
+                "binary quantizer (-1 and +1), signed=False (0 and 1) or bit_width=2"
+            )
+        found.append(f"/{name.replace('.', '/')}/")
+    return tuple(found)
+
+
+def _restore_one_bit_integers(graph: onnx.GraphProto, starts: tuple[str, ...]) -> None:
+    for node in graph.node:
+        if node.op_type == "BipolarQuant" and node.name.startswith(starts):
+            operands = {"zero_point": np.float32(0), "bit_width": np.float32(1)}
+            constants = [numpy_helper.from_array(v, f"{node.name}_{name}") for name, v in operands.items()]
+            graph.initializer.extend(constants)
+            node.op_type = "Quant"
+            node.input.extend(constant.name for constant in constants)
+            kept = {"signed": 0, "narrow": 0, "rounding_mode": "ROUND"}
+            node.attribute.extend(helper.make_attribute(name, value) for name, value in kept.items())
 
 
 def _drop_optional_inputs(graph: onnx.GraphProto) -> None:

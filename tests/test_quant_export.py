@@ -23,6 +23,8 @@ from brevitas.quant import (  # noqa: E402
     Uint8ActPerTensorFloat,
 )
 
+from espalier.ir import dequantize_outputs, execute, quantize_inputs  # noqa: E402
+from espalier.ir.onnx_import import import_onnx  # noqa: E402
 from espalier.quant.export import export  # noqa: E402
 
 MISREAD = {
@@ -126,6 +128,25 @@ def test_rounding_of_activations_is_spelled_as_qonnx_does(mode, written, tmp_pat
     model = trained_layer(PLAIN["4 bits"], float_to_int_impl_type=FloatToIntImplType[mode])
     graph = onnx.load(export(model, torch.rand(1, 32), tmp_path / "m.onnx")).graph
     assert {a.s for a in graph.node[0].attribute if a.name == "rounding_mode"} == {written}
+
+
+def test_quantizers_to_0_and_1_stay_such(tmp_path):
+    model = trained_layer(PLAIN["4 bits"], bit_width=1)
+    imported = import_onnx(export(model, torch.rand(1, 32), tmp_path / "m.onnx"))
+    inputs = torch.rand(100, 32)
+    (found,) = dequantize_outputs(
+        imported.graph, execute(imported.graph, quantize_inputs(imported.graph, inputs.numpy()))
+    ).values()
+    # Another order of summation; a code of -1 would be off by a weight.
+    np.testing.assert_allclose(found, model(inputs).detach().numpy(), atol=1e-5)
+    assert np.abs(found).max() > 0.1
+
+
+def test_signed_integers_of_one_bit_name_the_layer(tmp_path):
+    model = torch.nn.Sequential(qnn.QuantIdentity(bit_width=1))
+    model(torch.randn(8, 4))
+    with pytest.raises(GraphError, match="layer0: a signed quantizer of 1 bit gives -1 and 0, .* or bit_width=2"):
+        export(model, torch.rand(1, 4), tmp_path / "m.onnx")
 
 
 def test_unknown_rounding_names_the_node(tmp_path):
