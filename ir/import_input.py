@@ -44,6 +44,10 @@ def parse_input_type(text: str) -> InputType:
     return InputType(IntType(int(found[2]), not found[1]), factor)
 
 
+# Between them every code times its scale is an ordinary float32 number, which is what the model takes.
+LOWEST_SCALE, HIGHEST_SCALE = Fraction(1, 10**30), Fraction(10**30)
+
+
 def _scale(text: str, scale: str) -> Fraction:
     try:
         factor = Fraction(scale.replace(" ", ""))
@@ -53,4 +57,6 @@ def _scale(text: str, scale: str) -> Fraction:
         raise GraphError(
             f"input type {text!r}: {scale!r} is no scale above 0; give a number or a fraction such as 1/255"
         )
+    if not LOWEST_SCALE <= factor <= HIGHEST_SCALE:
+        raise GraphError(f"input type {text!r}: float32 cannot hold the scale {scale}; choose one of 1e-30 to 1e30")
     return factor

@@ -155,9 +155,10 @@ def test_reshape_that_mixes_frames(tmp_path):
         import_onnx(path)
 
 
-def test_constant_that_does_not_fit(tmp_path):
+@pytest.mark.parametrize("constant", [[1.0, 2.0], [1.0, 1.0]])
+def test_constant_that_does_not_fit(tmp_path, constant):
     sketch = Sketch(4)
-    path = sketch.save(tmp_path, sketch.add("Add", sketch.quant("data"), [1.0, 2.0], name="bias"))
+    path = sketch.save(tmp_path, sketch.add("Add", sketch.quant("data"), constant, name="bias"))
     with pytest.raises(
         GraphError, match=r"bias \(Add\): its constant of shape \[2\] does not fit data of shape \[1, 4\]"
     ):
@@ -254,6 +255,8 @@ def test_input_of_unknown_size(tmp_path):
         ("uint8:1/0", "'1/0' is no scale above 0"),
         ("uint8:-1", "'-1' is no scale above 0"),
         ("uint8:half", "'half' is no scale above 0"),
+        ("uint8:1e400", "float32 cannot hold the scale 1e400; choose one of 1e-30 to 1e30"),
+        ("int8:1e-60", "float32 cannot hold the scale 1e-60"),
     ],
 )
 def test_input_types_that_are_none(text, message):
