@@ -1,7 +1,10 @@
 """Users' own arrays: frames and labels from files, and the share of frames whose class is right."""
 
 import io
+import zipfile
+import zlib
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +37,8 @@ def check_codes(path: Path, arrays: Mapping[str, NDArray]) -> dict[str, Ints]:
     for name, array in arrays.items():
         if array.dtype.kind not in "iub":
             raise BuildError(f"{path}: {name} has {array.dtype} values, --codes needs integers; leave it out for reals")
+        if array.size and array.max() > np.iinfo(np.int64).max:
+            raise BuildError(f"{path}: {name} holds the code {array.max()}, which fits no input; clip the codes")
     return {name: array.astype(np.int64) for name, array in arrays.items()}
 
 
@@ -45,6 +50,8 @@ def check_numbers(path: Path, name: str, array: NDArray) -> None:
     if not np.isfinite(array).all():
         frame = int(np.argwhere(~np.isfinite(array))[0][0])
         raise BuildError(f"{path}: {name} holds NaN or infinity, first in frame {frame}; remove or replace it")
+    if array.dtype.kind == "f" and np.abs(array).max() > np.finfo(np.float32).max:
+        raise BuildError(f"{path}: {name} holds {np.abs(array).max():g}, more than float32 can hold; scale the frames")
 
 
 def load_labels(path: Path, frames: int) -> Ints:
@@ -61,9 +68,10 @@ def load_arrays(path: Path) -> NDArray | dict[str, NDArray]:
     if not path.is_file():
         raise BuildError(f"{path}: no such file")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BuildError(f"{path}: not a numpy array file ({error}); write it with np.save") from None
 
 
@@ -77,6 +85,23 @@ def run(graph: Graph, codes: Mapping[str, Ints]) -> dict[str, Ints]:
 def accuracy(graph: Graph, outputs: Mapping[str, Ints], labels: Ints) -> float:
     """Share of frames in which the class that the first output says is the label."""
     return float(np.mean(classes(graph, outputs) == labels))
+
+
+def check_classes(graph: Graph, path: Path, labels: Ints) -> None:
+    """BuildError for a label that no frame can get."""
+    count = class_count(graph)
+    wrong = labels[(labels < 0) | (labels >= count)]
+    if wrong.size:
+        raise BuildError(f"{path}: holds the label {wrong[0]}; {graph.name} tells classes 0 to {count - 1}, number so")
+
+
+def class_count(graph: Graph) -> int:
+    """How many classes the first output can say."""
+    tensor = graph.outputs[0].tensor
+    last = next((node for node in graph.nodes if node.name == tensor), None)
+    if isinstance(last, ArgMax):
+        return prod(graph.tensors[last.inputs[0]].shape)
+    return max(2, prod(graph.tensors[tensor].shape))
 
 
 def classes(graph: Graph, outputs: Mapping[str, Ints]) -> Ints:

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import BuildError
 from ..ir.execute import dequantize_outputs
 from ..ir.store import load
-from .data import accuracy, archive, load_frames, load_labels, run
+from .data import accuracy, archive, check_classes, load_frames, load_labels, run
 from .folder import file_digest, open_build, read_build, write_atomic
 from .progress import progress
 from .table import pairs
@@ -19,14 +19,16 @@ def execute_verb(
     folder = read_build(build)
     folder.need("import")
     graph = load(folder.step("import"))
-    if output and not output.resolve().parent.is_dir():
-        raise BuildError(f"{output}: the folder {output.parent} does not exist; make it or choose another -o")
+    if output:
+        check_output(output, inputs, labels)
     frames = load_frames(graph, inputs, codes=codes)
     count = len(next(iter(frames.values())))
     expected = load_labels(labels, count) if labels else None
     with progress("execute"):
         integers = run(graph, frames)
         reals = dequantize_outputs(graph, integers)
+    if labels and expected is not None:
+        check_classes(graph, labels, expected)
     result = {"frames": count, "outputs": {name: list(values.shape[1:]) for name, values in integers.items()}}
     if output:
         write_atomic(output, archive(integers | {f"{name}.real": values for name, values in reals.items()}))
@@ -34,6 +36,16 @@ def execute_verb(
         result["accuracy"] = accuracy(graph, integers, expected)
         record(build, inputs, labels, codes, result["accuracy"])
     print(json.dumps(result, indent=2) if as_json else pairs(result | {"outputs": describe(result["outputs"])}))
+
+
+def check_output(output: Path, inputs: Path, labels: Path | None) -> None:
+    """BuildError for a file that cannot be written, or that would replace what is read."""
+    if not output.resolve().parent.is_dir():
+        raise BuildError(f"{output}: the folder {output.parent} does not exist; make it or choose another -o")
+    if output.is_dir():
+        raise BuildError(f"{output}: is a folder; choose another -o, such as {output / 'out.npz'}")
+    if output.resolve() in {path.resolve() for path in (inputs, labels) if path}:
+        raise BuildError(f"{output}: is one of the files to read; choose another -o")
 
 
 def record(build: Path, inputs: Path, labels: Path, codes: bool, share: float) -> None:

@@ -260,6 +260,7 @@ def test_missing_verilator(refused, tmp_path, model, monkeypatch):
     [
         (np.zeros((3, 7), np.float32), "[3, 7]"),
         (np.full((3, 6), np.nan, np.float32), "NaN or infinity, first in frame 0"),
+        (np.full((3, 6), 1e39), "x holds 1e+39, more than float32 can hold; scale the frames"),
         (np.full((3, 6), "a"), "need numbers"),
         (np.zeros((0, 6), np.float32), "need at least one frame"),
         (np.float32(1), "need at least one frame"),
@@ -275,6 +276,8 @@ def test_codes_must_be_integers_that_fit(refused, tmp_path, build):
     assert "--codes needs integers" in refused("execute", build, "--codes", "--inputs", tmp_path / "x.npy")
     np.save(tmp_path / "x.npy", np.full((3, 6), 16))
     assert "do not fit uint4" in refused("execute", build, "--codes", "--inputs", tmp_path / "x.npy")
+    np.save(tmp_path / "x.npy", np.full((3, 6), 2**64 - 1, np.uint64))  # -1, if it wrapped around
+    assert "x holds the code 18446744" in refused("execute", build, "--codes", "--inputs", tmp_path / "x.npy")
 
 
 def test_bad_labels(refused, tmp_path, build):
@@ -284,12 +287,29 @@ def test_bad_labels(refused, tmp_path, build):
     assert "labels of shape [4] for 3 frames, need [3]" in refused(*arguments)
     np.save(tmp_path / "y.npy", np.zeros(3))
     assert "array of integers" in refused(*arguments)
+    np.save(tmp_path / "y.npy", np.array([1, 2, 3]))
+    assert "y.npy: holds the label 3; net tells classes 0 to 2, number so" in refused(*arguments)
+
+
+def test_outputs_go_to_a_file_of_their_own(refused, tmp_path, build):
+    np.save(tmp_path / "x.npy", np.zeros((3, 6), np.float32))
+    execute = ["execute", build, "--inputs", tmp_path / "x.npy", "-o"]
+    assert "build: is a folder; choose another -o" in refused(*execute, build)
+    assert "x.npy: is one of the files to read; choose another -o" in refused(*execute, tmp_path / "x.npy")
 
 
 def test_arrays_that_are_none(refused, tmp_path, build):
     (tmp_path / "x.npy").write_text("1, 2, 3")
     assert "x.npy: not a numpy array file" in refused("execute", build, "--inputs", tmp_path / "x.npy")
     assert "none.npy: no such file" in refused("execute", build, "--inputs", tmp_path / "none.npy")
+
+
+def test_damaged_npz(refused, tmp_path, build):
+    np.savez(tmp_path / "x.npz", x=np.zeros((3, 6), np.float32))
+    whole = (tmp_path / "x.npz").read_bytes()
+    for damaged in (whole[:150], whole[:200].replace(b"\0", b"\1") + whole[200:]):
+        (tmp_path / "x.npz").write_bytes(damaged)
+        assert "x.npz: not a numpy array file" in refused("execute", build, "--inputs", tmp_path / "x.npz")
 
 
 def test_train_mistakes(refused, tmp_path):
