@@ -104,8 +104,9 @@ def simulate_design(
     frames = choose_frames(folder, design.graph, options)
     waves = Waves.parse(options.waves) if options.waves else None
     report = simulate(
-        design, frames, folder=partial / "bench", stall=options.stall, seed=options.seed, waves=waves, progress=at
-    )
+        design, frames, verilog=generated_verilog(folder), folder=partial / "bench", stall=options.stall,
+        seed=options.seed, waves=waves, progress=at,
+    )  # fmt: skip
     speed = max(run.kcycles_per_s for run in report.runs)
     at(f"{speed:,.0f} thousand cycles per second")
     write_json(partial / "simulate.json", lasting(report.to_dict()) | {"mismatches": list(report.mismatches)})
@@ -158,7 +159,7 @@ def synthesize_design(
     places = options.place and find_device(options.device).can_place
     at(f"{'map and place' if places else 'map'} for {options.device}")
     report = synthesize(
-        (folder.step("generate") / generated["file"]).read_text(), generated["top"], options.device, partial,
+        generated_verilog(folder), generated["top"], options.device, partial,
         clock_mhz=generated["clock_mhz"], seeds=range(1, options.seeds + 1), layers=list(generated["stages"].values()),
         place=options.place,
     )  # fmt: skip
@@ -177,6 +178,13 @@ def graph_of(folder: BuildFolder) -> Graph:
     """The imported graph of a build folder."""
     folder.need("import")
     return load(folder.step("import"))
+
+
+def generated_verilog(folder: BuildFolder) -> str:
+    """The very file that ``generate`` left: this is what is simulated and synthesized."""
+    folder.need("generate")
+    generated = folder.step("generate")
+    return (generated / read_json(generated / "generate.json")["file"]).read_text()
 
 
 def design_of(folder: BuildFolder) -> Any:

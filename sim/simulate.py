@@ -34,6 +34,7 @@ def simulate(
     design: Design,
     frames: Ints | Mapping[str, Ints],
     *,
+    verilog: str | None = None,
     folder: Path | None = None,
     stall: float = 0.0,
     seed: int = 0,
@@ -44,14 +45,14 @@ def simulate(
 ) -> SimReport:
     """Stream ``frames``, shape (n, *input.shape), through ``design``; then, unless ``stall`` is 0, again with pauses.
 
-    stall: probability, per cycle, that a source or a sink pauses. folder: gets the bench, which runs without
-    Espalier; None uses a temporary one. cache: compiled simulations by content; None compiles always.
-    timeout_s: for the compiler and for each run.
+    verilog: what ``design.verilog()`` gave, where it was called before. stall: probability, per cycle, that a source or
+    a sink pauses. folder: gets the bench, which runs without Espalier; None uses a temporary one. cache: compiled
+    simulations by content; None compiles always. timeout_s: for the compiler and for each run.
     Raises ToolError where a tool is missing, fails, or takes too long; wrong values and cycles are in the report.
     """
     if not 0 <= stall < 1:
         raise BuildError(f"stall: {stall} is no probability of a pause; choose 0 <= stall < 1")
-    bench, tensors = bench_of(design), execute(design.graph, frames, every=True)
+    bench, tensors = bench_of(design, verilog or design.verilog()), execute(design.graph, frames, every=True)
     if not len(next(iter(tensors.values()))):
         raise BuildError("simulate: 0 frames prove nothing; give at least 1")
     stalls = {"plain": 0.0} | ({"stalled": stall} if stall else {})
@@ -59,8 +60,8 @@ def simulate(
     return run_bench(bench, runs, folder=folder, waves=waves, cache=cache, timeout_s=timeout_s, progress=progress)
 
 
-def bench_of(design: Design) -> Bench:
-    """The design's Verilog and streams."""
+def bench_of(design: Design, verilog: str) -> Bench:
+    """The design, as text, and its streams."""
     axi = design.plan.interface == "axi-stream"
     streams = []
     for channel in design.channels:
@@ -70,7 +71,7 @@ def bench_of(design: Design) -> Bench:
         path = f"core.{channel.path}" if axi else channel.path
         is_axi = axi and bool(port)
         streams.append(Stream(channel.name, layer, channel.type, channel.lanes, path, port, direction, is_axi))
-    return Bench(design.top, design.verilog(), tuple(streams))
+    return Bench(design.top, verilog, tuple(streams))
 
 
 def vectors_of(design: Design, tensors: Mapping[str, Ints], name: str, stall: float, seed: int) -> Vectors:

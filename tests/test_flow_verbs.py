@@ -156,6 +156,15 @@ def test_simulate_checks_values_and_cycles(planned, capsys):
     assert summary(planned)["cycles_exact"] is True
 
 
+@pytest.mark.verilator
+def test_the_generated_file_is_the_one_that_is_simulated(planned, tmp_path, capsys):
+    build = shutil.copytree(planned, tmp_path / "copy", ignore=shutil.ignore_patterns("simulate", "synth"))
+    (file,) = (build / "generate").glob("*.v")
+    file.write_text(file.read_text() + "// as it stands\n")
+    printed(capsys, "simulate", build, "--frames", "2", "--stall", "0")
+    assert (build / "simulate/bench" / file.name).read_bytes() == file.read_bytes()
+
+
 @pytest.mark.synth
 def test_synth_adds_area_and_clock_rate(planned, capsys):
     result = json.loads(printed(capsys, "synth", planned, "--device", "ecp5-25k", "--json"))

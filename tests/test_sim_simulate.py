@@ -44,8 +44,8 @@ def one_run(bench, vectors, cache, **options):
 
 
 def bench_and_vectors(design, frames=30):
-    bench, tensors = bench_of(design), execute(design.graph, frames_for(design, frames), every=True)
-    return bench, vectors_of(design, tensors, "plain", 0.0, 0)
+    tensors = execute(design.graph, frames_for(design, frames), every=True)
+    return bench_of(design, design.verilog()), vectors_of(design, tensors, "plain", 0.0, 0)
 
 
 def test_every_value_and_cycle_is_as_predicted(report):
