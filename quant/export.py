@@ -103,8 +103,9 @@ def _one_bit_integers(model: nn.Module) -> tuple[str, ...]:
     """Starts of the node names of quantizers to 0 and 1, which Brevitas exports as if they gave -1 and +1."""
     proxies = (ActQuantProxyFromInjectorBase, WeightQuantProxyFromInjectorBase)
     found = []
-    for name, proxy in model.named_modules():
-        is_integer = isinstance(proxy, proxies) and any(isinstance(part, IntQuant) for part in proxy.modules())
+    for name, module in model.named_modules():
+        is_integer = isinstance(module, proxies) and any(isinstance(part, IntQuant) for part in module.modules())
+        proxy: Any = module  # what torch says of its attributes hides the proxy's methods
         if not is_integer or not proxy.is_quant_enabled or proxy.bit_width() != 1:
             continue
         if proxy.is_signed:
@@ -119,8 +120,11 @@ def _one_bit_integers(model: nn.Module) -> tuple[str, ...]:
 def _restore_one_bit_integers(graph: onnx.GraphProto, starts: tuple[str, ...]) -> None:
     for node in graph.node:
         if node.op_type == "BipolarQuant" and node.name.startswith(starts):
-            operands = {"zero_point": np.float32(0), "bit_width": np.float32(1)}
-            constants = [numpy_helper.from_array(v, f"{node.name}_{name}") for name, v in operands.items()]
+            operands = {"zero_point": 0, "bit_width": 1}
+            constants = [
+                numpy_helper.from_array(np.asarray(value, np.float32), f"{node.name}_{name}")
+                for name, value in operands.items()
+            ]
             graph.initializer.extend(constants)
             node.op_type = "Quant"
             node.input.extend(constant.name for constant in constants)
