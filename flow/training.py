@@ -15,11 +15,14 @@ from ..quant.recipes import find_recipe, override
 from .progress import say
 from .table import pairs
 
+MAX_THREADS = 1024
 
 def train_verb(
     recipe: str, output: Path, data: Path | None, changes: dict[str, Any], threads: int, as_json: bool
 ) -> None:
     chosen = override(find_recipe(recipe), **changes)
+    if not 1 <= threads <= MAX_THREADS:
+        raise BuildError(f"--threads: {threads} was given; it must be a whole number from 1 to {MAX_THREADS}")
     if data is not None and not data.is_file():
         raise BuildError(f"{data}: no such file; --data is an .npz of images and labels such as mnist.npz")
     missing = [package for package in ("torch", "brevitas") if find_spec(package) is None]

@@ -92,6 +92,8 @@ def check_simulate(options: SimulateOptions) -> None:
     positive("--frames", options.frames)
     if not 0 <= options.stall < 1:
         raise BuildError(f"--stall {options.stall:g}: must be a probability from 0 to below 1")
+    if options.seed < 0:
+        raise BuildError(f"--seed {options.seed}: must be an integer of at least 0")
     if options.waves:
         Waves.parse(options.waves)
     if options.inputs and not options.inputs.is_file():

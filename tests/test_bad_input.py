@@ -163,6 +163,10 @@ def test_a_stall_is_a_probability(refused, build, stall):
     assert "must be a probability from 0 to below 1" in refused("simulate", build, "--stall", stall)
 
 
+def test_a_seed_is_not_negative(refused, build):
+    assert "--seed -1: must be an integer of at least 0" in refused("simulate", build, "--seed", -1)
+
+
 def test_more_frames_than_the_user_gave(refused, tmp_path, planned):
     np.save(tmp_path / "x.npy", np.zeros((3, 6), np.float32))
     message = refused("simulate", planned, "--inputs", tmp_path / "x.npy", "--frames", 5)
@@ -317,6 +321,7 @@ def test_train_mistakes(refused, tmp_path):
     run = tmp_path / "run"
     assert "none.npz: no such file" in refused("train", "tfc-w1a1", "-o", run, "--data", tmp_path / "none.npz")
     assert "--weight-bits" in refused("train", "digits-mlp", "-o", run, "--weight-bits", "9")
+    assert "--threads: 0 was given; it must be" in refused("train", "digits-mlp", "-o", run, "--threads", 0)
 
 
 def test_ctrl_c_says_how_to_go_on(build, monkeypatch, capsys):
