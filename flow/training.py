@@ -17,6 +17,7 @@ from .table import pairs
 
 MAX_THREADS = 1024
 
+
 def train_verb(
     recipe: str, output: Path, data: Path | None, changes: dict[str, Any], threads: int, as_json: bool
 ) -> None:
