@@ -15,6 +15,14 @@ class Pipeline:
     allowed: dict[str, Bools]
 
 
+def one_stage(latency: int, depth: int | None) -> tuple[dict[str, Schedule], list[Link]]:
+    """One slot a frame between source and sink, with a queue of ``depth``."""
+    one = np.ones(1, bool)
+    schedules = {"source_x": source(1), "a": Schedule({"x": one}, {"y": one}), "sink_y": sink(1)}
+    links = [Link("x", "source_x", "y", "a", "x", 0, 1), Link("y", "a", "y", "sink_y", "x", latency, depth)]
+    return schedules, links
+
+
 def random_slots(rng: np.random.Generator, slots: int, beats: int) -> Bools:
     return rng.permutation(np.arange(slots) < beats)
 

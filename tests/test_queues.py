@@ -8,7 +8,7 @@ from espalier.errors import PlanError
 from espalier.hw.queues import analyse, smallest_depths
 from espalier.hw.steady import find_rate
 from espalier.hw.timing import Deadlock, Link, Schedule, connect, sink, solve, source
-from pipelines import pipelines
+from pipelines import one_stage, pipelines
 
 
 def with_depths(links, depths):
@@ -99,9 +99,7 @@ def test_unknown_fixed_queue_is_named():
 
 
 def test_fractional_interval():
-    one = np.ones(1, bool)
-    schedules = {"source_x": source(1), "a": Schedule({"x": one}, {"y": one}), "sink_y": sink(1)}
-    links = [Link("x", "source_x", "y", "a", "x", 0, 1), Link("y", "a", "y", "sink_y", "x", 6, 2)]
+    schedules, links = one_stage(6, 2)
     assert analyse(schedules, links).ii_cycles == 3.5
     assert smallest_depths(schedules, links) == {"x": 1, "y": 7}
 

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 
 from espalier.hw.steady import find_rate, pace
-from espalier.hw.timing import Deadlock, Link, Need, Process, Schedule, connect, sink, solve, source
-from pipelines import pipelines
+from espalier.hw.timing import Deadlock, Need, Process, connect, solve
+from pipelines import one_stage, pipelines
 
 
 @settings(max_examples=100, deadline=None)
@@ -21,22 +21,14 @@ def test_rate_is_that_of_a_long_run(pipeline):
     assert max(gained) == 420 * rate.cycles
 
 
-def pair(latency, depth):
-    one = np.ones(1, bool)
-    schedules = {"source_x": source(1), "a": Schedule({"x": one}, {"y": one}), "sink_y": sink(1)}
-    return connect(
-        schedules, [Link("x", "source_x", "y", "a", "x", 0, 1), Link("y", "a", "y", "sink_y", "x", latency, depth)]
-    )
-
-
 def test_rate_may_be_a_fraction():
-    rate = find_rate(pair(6, 2))
+    rate = find_rate(connect(*one_stage(6, 2)))
     assert (rate.cycles, rate.frames, rate.circle) == (7, 2, ("a", "sink_y"))
 
 
 def test_deep_queue_leaves_the_slowest_process():
-    assert find_rate(pair(6, None)).cycles == 1
-    assert find_rate(pair(6, 7)).cycles == 1
+    assert find_rate(connect(*one_stage(6, None))).cycles == 1
+    assert find_rate(connect(*one_stage(6, 7))).cycles == 1
 
 
 def test_slow_loop_before_a_fast_tail_sets_the_rate():
