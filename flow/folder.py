@@ -219,6 +219,8 @@ def read_stamp(path: Path) -> Stamp | None:
 def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BuildError(f"{path}: is gone; delete {path.parent} and run the verb again") from None
     except ValueError as error:
         raise BuildError(f"{path}: not JSON ({error}); delete {path.parent} and run the verb again") from None
 

@@ -87,6 +87,9 @@ def read_tests(path: Path) -> tuple[NDArray, Ints]:
     arrays = load_arrays(path)
     if not isinstance(arrays, dict) or not {"inputs", "labels"} <= set(arrays):
         raise BuildError(f"{path}: holds no inputs and labels; train again, or name model.onnx instead of its folder")
+    frames, labels = (len(np.atleast_1d(arrays[name])) for name in ("inputs", "labels"))
+    if frames != labels:
+        raise BuildError(f"{path}: holds {labels} labels for {frames} inputs; train again, or name model.onnx instead")
     return arrays["inputs"], arrays["labels"].astype(np.int64)
 
 

@@ -70,6 +70,18 @@ def test_run_folder_without_model(refused, tmp_path):
     assert "run: holds no model.onnx" in refused("import", tmp_path / "run", "-o", tmp_path / "b")
 
 
+def test_test_set_that_does_not_match(refused, tmp_path, model):
+    (tmp_path / "run").mkdir()
+    model.rename(tmp_path / "run/model.onnx")
+    np.savez(tmp_path / "run/test.npz", inputs=np.zeros((3, 6), np.float32), labels=np.zeros(4, np.int64))
+    assert "test.npz: holds 4 labels for 3 inputs" in refused("import", tmp_path / "run", "-o", tmp_path / "b")
+
+
+def test_results_that_are_gone(refused, build):
+    (build / "import/import.json").unlink()
+    assert "import.json: is gone; delete" in refused("report", build)
+
+
 def test_not_an_onnx_file(refused, tmp_path):
     (tmp_path / "cat.onnx").write_bytes(b"\x89PNG\r\n\x1a\nnot a network")
     assert "cat.onnx: not an ONNX file" in refused("import", tmp_path / "cat.onnx", "-o", tmp_path / "b")
