@@ -1,7 +1,7 @@
 """Pipelined sums of products, every width computed from exact ranges."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import xor
 from typing import Any
@@ -16,6 +16,9 @@ Bits = Any
 
 # A carry chain costs about four LUTs to enter and leave (ECP5), so that shorter sums are cheaper in plain LUTs.
 SHORTEST_CHAIN = 4
+
+# What a LUT of the smallest families takes in.
+LUT_INPUTS = 4
 
 # Sums of so many bits are one LUT behind their operands: two such levels fit between registers.
 WIDEST_UNREGISTERED = 2
@@ -45,28 +48,52 @@ def delay(m: Module, value: Bits, cycles: int, name: str, *, reset: bool = False
     return value
 
 
-def multiply(x: Bits, x_type: IntType, weight: Bits, weight_type: IntType) -> list[Term]:
-    """The partial products of ``x * weight``: the operand of fewer bits selects shifted copies of the other."""
-    if (weight_type.bits, weight_type.signed) <= (x_type.bits, x_type.signed):
-        x, x_type, weight, weight_type = weight, weight_type, x, x_type
-    terms = []
-    for bit in range(x_type.bits):
-        minus = x_type.signed and bit == x_type.bits - 1
-        low, high = min(0, weight_type.low), max(0, weight_type.high)
-        terms.append(Term(Mux(x[bit], weight, 0), low, high, bit, minus))
-    return terms
+def multiply(x: Term, weight: Term) -> list[Term]:
+    """The summands of ``x * weight``, neither of them shifted.
+
+    One term, looked up with a LUT for each bit, where that is possible; else partial products, in which the operand of
+    fewer bits selects shifted copies of the other.
+    """
+    x_bits, weight_bits = len(x.value), len(weight.value)
+    if min(x_bits, weight_bits) > 1 and x_bits + weight_bits <= LUT_INPUTS:
+        return [_look_up_product(x, weight)]
+    if (weight_bits, weight.low < 0) <= (x_bits, x.low < 0):
+        x, weight = weight, x
+    low, high = min(0, weight.low), max(0, weight.high)
+    is_signed = x.value.shape().signed
+    return [
+        Term(Mux(bit, weight.value, 0), low, high, place, minus=is_signed and place == len(x.value) - 1)
+        for place, bit in enumerate(x.value)
+    ]
+
+
+def _look_up_product(x: Term, weight: Term) -> Term:
+    corners = [a * b for a in (x.low, x.high) for b in (weight.low, weight.high)]
+    low, high = min(corners), max(corners)
+    x_shape, weight_shape = x.value.shape(), weight.value.shape()
+    products = [
+        Const(a, x_shape).value * Const(b, weight_shape).value
+        for b in range(1 << len(weight.value))
+        for a in range(1 << len(x.value))
+    ]
+    dtype = IntType.of_range(low, high)
+    pattern = Cat(x.value, weight.value)
+    tables = [sum((product >> bit & 1) << place for place, product in enumerate(products)) for bit in range(dtype.bits)]
+    value = Cat(*(Const(table, len(products)).bit_select(pattern, 1) for table in tables))
+    return Term(_as(value, dtype), low, high)
 
 
 def add_up(m: Module, terms: Sequence[Term], name: str) -> tuple[Term, int]:
     """The sum of all terms as a balanced tree, and its cycles: a register after each level but the narrowest ones."""
-    terms, level, cycles = list(terms), 0, 0
+    level, cycles = 0, 0
+    terms = [_name(m, term, f"{name}_0_{index}") for index, term in enumerate(terms)]
     while len(terms) > 1:
         level += 1
         sums = [_add(a, b) for a, b in zip(terms[0::2], terms[1::2], strict=False)]
         terms = [*sums, *terms[2 * len(sums) :]]
-        if len(terms) == 1 or max(term.dtype.bits for term in terms) > WIDEST_UNREGISTERED:
-            cycles += 1
-            terms = [_register(m, term, f"{name}_{level}_{index}") for index, term in enumerate(terms)]
+        is_held = len(terms) == 1 or max(term.dtype.bits for term in terms) > WIDEST_UNREGISTERED
+        keep, cycles = (_register, cycles + 1) if is_held else (_name, cycles)
+        terms = [keep(m, term, f"{name}_{level}_{index}") for index, term in enumerate(terms)]
     return terms[0], cycles
 
 
@@ -76,10 +103,19 @@ def as_value(term: Term) -> Bits:
     return -shifted if term.minus else shifted
 
 
+def _name(m: Module, term: Term, name: str) -> Term:
+    """The term as a signal: Verilog would write out an expression again for each use of one of its bits."""
+    if isinstance(term.value, Signal):
+        return term
+    wire = Signal(lane_shape(term.dtype), name=name)
+    m.d.comb += wire.eq(term.value)
+    return replace(term, value=wire)
+
+
 def _register(m: Module, term: Term, name: str) -> Term:
     held = Signal(lane_shape(term.dtype), name=name, reset_less=True)
     m.d.sync += held.eq(term.value)
-    return Term(held, term.low, term.high, term.shift, term.minus)
+    return replace(term, value=held)
 
 
 def _add(a: Term, b: Term) -> Term:

@@ -29,7 +29,7 @@ class DenseStage(Stage):
     """Every group of ``pe`` outputs scans the input, ``simd`` channels a slot; the first group takes it off the stream.
 
     The last slot of a scan starts an output beat. ``make_function`` turns sums into codes on their way out.
-    bounds: the reachable sums of each output; pixels: matrix-vector products in a frame.
+    reach: of each input; bounds: the reachable sums of each output; pixels: matrix-vector products in a frame.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class DenseStage(Stage):
         node: Dense,
         fold: LayerPlan,
         x_type: IntType,
+        reach: Bounds,
         bounds: Bounds,
         *,
         pixels: int = 1,
@@ -50,7 +51,7 @@ class DenseStage(Stage):
         style = choose_style(len(weights.words), width) if fold.memory == "auto" else fold.memory
         self._rom = Rom(weights.words, width, style)
         self._buffer = InputBuffer(self._beats, fold.simd * x_type.bits, self._groups > 1)
-        self._array = MacArray(x_type, weights, fold.pe, fold.simd, dsp=fold.multiplier == "dsp")
+        self._array = MacArray(x_type, reach, weights, fold.pe, fold.simd, dsp=fold.multiplier == "dsp")
 
         offsets = weights.offsets
         lowest, highest = int((bounds.low - offsets).min()), int((bounds.high - offsets).max())

@@ -3,7 +3,7 @@
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from ..ir.graph import IntType
+from ..ir.graph import Bounds, IntType
 from .arithmetic import Term, add_up, delay, multiply
 from .stream import split
 from .weights import StoredWeights
@@ -15,11 +15,13 @@ DSP_CYCLES = 2
 class MacArray:
     """Describes the array; :meth:`build` adds it to a module and returns a Term for each output.
 
-    cycles: registers from inputs and weights to the sums. Signs invert an input (XNOR), or pass it.
+    reach: of the inputs; cycles: registers from inputs and weights to the sums. Signs invert inputs (XNOR).
     """
 
-    def __init__(self, x_type: IntType, weights: StoredWeights, pe: int, simd: int, *, dsp: bool):
+    def __init__(self, x_type: IntType, reach: Bounds, weights: StoredWeights, pe: int, simd: int, *, dsp: bool):
         self._x_type, self._weights, self._pe, self._simd = x_type, weights, pe, simd
+        # Padding lanes are zero.
+        self._low, self._high = min(0, int(reach.low.min())), max(0, int(reach.high.max()))
         is_product = not weights.are_signs and min(x_type.bits, weights.dtype.bits) > 1
         self.uses_dsp = dsp and is_product
         inputs, word = Const(0, simd * x_type.bits), Const(0, simd * weights.dtype.bits)
@@ -42,20 +44,23 @@ class MacArray:
     def _terms(self, m, inputs, weights, output: int) -> list[Term]:
         if self._weights.are_signs:
             return self._passed_or_inverted(m, inputs, weights, output)
-        xs, ws = split(inputs, self._simd, self._x_type), split(weights, self._simd, self._weights.dtype)
+        stored = self._weights
+        xs = [Term(x, self._low, self._high) for x in split(inputs, self._simd, self._x_type)]
+        ws = [Term(w, stored.low, stored.high) for w in split(weights, self._simd, stored.dtype)]
         pairs = enumerate(zip(xs, ws, strict=True))
         if self.uses_dsp:
             return [self._product(m, x, w, f"product_{output}_{lane}") for lane, (x, w) in pairs]
-        return [term for _, (x, w) in pairs for term in multiply(x, self._x_type, w, self._weights.dtype)]
+        return [term for _, (x, w) in pairs for term in multiply(x, w)]
 
     def _passed_or_inverted(self, m, inputs, are_negative, output: int) -> list[Term]:
         dtype = self._x_type
         masks = Cat(*(are_negative[lane].replicate(dtype.bits) for lane in range(self._simd)))
         lanes = Signal(self._simd * dtype.bits, name=f"passed_or_inverted_{output}")
         m.d.comb += lanes.eq(inputs ^ masks)
-        return [Term(lane, dtype.low, dtype.high) for lane in split(lanes, self._simd, dtype)]
+        mirror = dtype.low + dtype.high  # the inverse of x is mirror - x
+        low, high = min(self._low, mirror - self._high), max(self._high, mirror - self._low)
+        return [Term(lane, low, high) for lane in split(lanes, self._simd, dtype)]
 
-    def _product(self, m, x, w, name: str) -> Term:
-        x_type, w_type = self._x_type, self._weights.dtype
-        corners = [a * b for a in (x_type.low, x_type.high) for b in (w_type.low, w_type.high)]
-        return Term(delay(m, x * w, DSP_CYCLES, name), min(corners), max(corners))
+    def _product(self, m, x: Term, w: Term, name: str) -> Term:
+        corners = [a * b for a in (x.low, x.high) for b in (w.low, w.high)]
+        return Term(delay(m, x.value * w.value, DSP_CYCLES, name), min(corners), max(corners))

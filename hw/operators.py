@@ -90,7 +90,8 @@ def _dense(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:
     node, *functions = unit.nodes
     assert isinstance(node, Dense)
     make = partial(FUNCTIONS[type(functions[0])], functions[0]) if functions else None
-    return DenseStage(node, fold, unit.source.dtype, bounds[node.name], pixels=unit.source.pixels, make_function=make)
+    reach, sums = bounds[unit.input], bounds[node.name]
+    return DenseStage(node, fold, unit.source.dtype, reach, sums, pixels=unit.source.pixels, make_function=make)
 
 
 def _lanewise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:

@@ -14,10 +14,13 @@ class StoredWeights:
 
     are_signs: a bit is 1 for weight -1; the input is then *inverted*, not negated, which lacks a constant for each
     output, ``offsets``, shape (outputs,): y = sum + offsets.
+    low, high: the range of what is stored, with the zeros that pad it.
     """
 
     words: list[int]
     dtype: IntType
+    low: int
+    high: int
     are_signs: bool
     offsets: Ints
 
@@ -31,10 +34,11 @@ def store(weights: Ints, x_type: IntType, pe: int, simd: int) -> StoredWeights:
         inverted_zero = -1 if x_type.signed else x_type.high
         offsets = -inverted_zero * (weights < 0).sum(axis=1)
     values = (weights < 0).astype(np.int64) if are_signs else weights
-    dtype = IntType(1) if are_signs else IntType.of_range(int(values.min()), int(values.max()))
+    low, high = min(0, int(values.min())), max(0, int(values.max()))
+    dtype = IntType.of_range(low, high)
     outputs, inputs = weights.shape
     groups, beats = -(-outputs // pe), -(-inputs // simd)
     padded = np.zeros((groups * pe, beats * simd), np.int64)
     padded[:outputs, :inputs] = values
     tiles = padded.reshape(groups, pe, beats, simd).transpose(0, 2, 1, 3).reshape(groups * beats, pe * simd)
-    return StoredWeights(words_of(tiles, dtype.bits), dtype, are_signs, offsets)
+    return StoredWeights(words_of(tiles, dtype.bits), dtype, low, high, are_signs, offsets)

@@ -55,4 +55,4 @@ def test_cycle_model_is_exact_on_random_graphs(data):
 @settings(max_examples=MLPS_WHEN_SLOW, **RELAXED)
 @given(st.data())
 def test_cycle_model_is_exact_on_many_random_mlps(data):
-    check(data, mlps(max_width=40, max_layers=4), 3)
+    check(data, mlps(max_width=32, max_layers=3), 3)
