@@ -127,7 +127,7 @@ class DenseStage(Stage):
             values = self._correct(m, totals, done)
         if self._outputs % self._pe == 0:
             return values
-        return without_padding(m, values, self._outputs, self._group(m, done[-1], "padding") == self._groups - 1)
+        return without_padding(values, self._outputs, self._group(m, done[-1], "padding") == self._groups - 1)
 
     def _correct(self, m: Module, totals: list[Signal], done: list[Value]) -> list[Value]:
         """Add what inverted inputs lack, one constant for each output."""

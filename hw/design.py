@@ -130,9 +130,6 @@ class Design:
         """Beats of ``codes``, shape (frames, *tensor), as 32-bit words, shape (beats, words)."""
         return stream.pack(codes, channel.type, channel.lanes)
 
-    def unpack(self, channel: Channel, words: NDArray[np.uint32]) -> Ints:
-        return stream.unpack(words, channel.type, channel.lanes)
-
     def layer(self, name: str) -> LayerPlan:
         if name not in self.plan.layers:
             raise PlanError(

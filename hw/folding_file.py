@@ -22,6 +22,10 @@ from .plan import Interface, LayerPlan, Plan
 Given = Mapping[str, int | str]
 
 
+# Beats; more than any block RAM of a device holds, and few enough to solve.
+DEEPEST_QUEUE = 1 << 16
+
+
 @dataclass(frozen=True)
 class Folding:
     """What a folding file says, its values checked; ``dense`` instead of ``layers`` where it gives no names."""
@@ -51,21 +55,24 @@ def read_folding(path: Path) -> Folding:
         document = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise BuildError(f"folding file {path}: cannot be read ({error}); give the path of a JSON file") from error
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # JSON's own, numbers beyond int's limit, endless nesting
         raise PlanError(f"folding file {path}: not JSON ({error})") from error
     where = path.name
     entries = _table(where, document)
     if "layers" not in entries and any("PE" in entry for entry in entries.values() if isinstance(entry, dict)):
-        return Folding(dense=_finn_folds(where, entries))
+        return Folding(dense=_finn_folds(entries))
     _known(where, entries, ("clock_mhz", "interface", "layers", "depths"))
     layers = {name: _layer(name, entry) for name, entry in _table(where, entries.get("layers", {}), "layers").items()}
     given = _table(where, entries.get("depths", {}), "depths")
-    depths = {name: _count(f"{where}: the depth of {name}", depth) for name, depth in given.items()}
+    depths = {name: _count(f"{where}: the depth of {name}", depth, DEEPEST_QUEUE) for name, depth in given.items()}
     return Folding(_clock(where, entries), _interface(where, entries), layers, depths)
 
 
-def _finn_folds(where: str, entries: Mapping[str, Any]) -> tuple[Given, ...]:
+def _finn_folds(entries: Mapping[str, Any]) -> tuple[Given, ...]:
+    """Of FINN's dense layers, which have both PE and SIMD; other layers have one of them, or neither."""
     folds = {name: entry for name, entry in entries.items() if isinstance(entry, dict) and {"PE", "SIMD"} <= set(entry)}
+    if not folds:
+        raise PlanError(f"{', '.join(entries)}: no entry has PE and SIMD; give both for each dense layer")
     return tuple(
         {"pe": _count(f"{name}: PE", entry["PE"]), "simd": _count(f"{name}: SIMD", entry["SIMD"])}
         for name, entry in folds.items()
@@ -115,7 +122,9 @@ def _one_of(where: str, value: Any, known: tuple[str, ...]) -> Any:
     return value
 
 
-def _count(where: str, value: Any) -> int:
+def _count(where: str, value: Any, most: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise PlanError(f"{where} is {value!r}; it must be an integer of at least 1")
+    if most is not None and value > most:
+        raise PlanError(f"{where} is {value}; it can be {most} at most")
     return value

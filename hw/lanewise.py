@@ -37,6 +37,6 @@ class LanewiseStage(Stage):
         ]
         cycles = self._lead + function.cycles
         lanes = split(function.y, function.lanes, function.y_type)
-        values = without_padding(m, lanes, self._channels, delay(m, walk.last_beat, cycles, "last"))
+        values = without_padding(lanes, self._channels, delay(m, walk.last_beat, cycles, "last"))
         self.emit(m, delay(m, fire, cycles, "valid", reset=True), values)
         return m

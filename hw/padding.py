@@ -3,7 +3,7 @@
 from amaranth.hdl import Mux, Value
 
 
-def without_padding(m, values, channels: int, is_last_group: Value) -> list[Value]:
+def without_padding(values, channels: int, is_last_group: Value) -> list[Value]:
     """``values``, one for each lane, with zero in the last group's lanes that stand for no channel."""
     lanes = len(values)
     kept = channels - (-(-channels // lanes) - 1) * lanes

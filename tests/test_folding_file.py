@@ -36,6 +36,22 @@ def test_finn_folding_gives_the_dense_layers_in_order(tmp_path):
     assert read(tmp_path, document).dense == ({"pe": 16, "simd": 49}, {"pe": 8, "simd": 8})
 
 
+def test_finn_layers_without_a_pair_are_an_error(tmp_path):
+    with pytest.raises(PlanError, match="l0: no entry has PE and SIMD; give both"):
+        read(tmp_path, {"l0": {"PE": 1}})
+
+
+def test_a_queue_deeper_than_any_memory_is_an_error(tmp_path):
+    with pytest.raises(PlanError, match="the depth of fc1 is 1000000000000; it can be 65536 at most"):
+        read(tmp_path, {"depths": {"fc1": 10**12}})
+
+
+@pytest.mark.parametrize("document", ["[" * 100_000, '{"depths": {"fc1": ' + "9" * 5000 + "}}"])
+def test_a_file_that_json_cannot_hold_is_an_error(tmp_path, document):
+    with pytest.raises(PlanError, match="not JSON"):
+        read(tmp_path, document)
+
+
 @pytest.mark.parametrize(
     "document, words",
     [
