@@ -7,13 +7,16 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+# Widths and depths of a block of 18 kbit, as ECP5 and 7-series have it.
+BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+
 
 def choose_style(depth: int, width: int) -> str:
     """Block RAM where a table in LUT4s would cost more than about a hundred of them for each block used."""
     if depth == 1:
         return "constant"
     lut4 = width * -(-depth // 16)
-    blocks = -(-width // 36) * -(-depth // 512)
+    blocks = min(-(-width // wide) * -(-depth // deep) for wide, deep in BLOCK_SHAPES)
     return "block" if depth > 16 and lut4 > 96 * blocks else "lut"
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from espalier.hw.design import generate
+from espalier.hw.memory import choose_style
 from espalier.hw.plan import LayerPlan, Plan
 from graphs import mlp
 
@@ -39,3 +40,10 @@ def test_axi_stream_ports_have_their_standard_names():
 @pytest.mark.parametrize("name", ["fc0", "fc0.queue", "fc0.weights", "fc2.inputs"])
 def test_modules_keep_the_hierarchy(name):
     assert f"module \\network.{name} " in small_design().verilog().replace("(", " (")
+
+
+@pytest.mark.parametrize(
+    "depth, width, style", [(1, 99, "constant"), (8, 64, "lut"), (64, 784, "block"), (2048, 1, "block")]
+)
+def test_a_memory_goes_where_it_is_cheaper(depth, width, style):
+    assert choose_style(depth, width) == style
