@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -277,12 +276,3 @@ def _describe(placement: Placement, belongs: dict[str, str]) -> CriticalPath:
 
 def _owner(cell: str, belongs: dict[str, str]) -> str:
     return belongs.get(cell, "top" if cell.startswith(INSTANCE + ".") else "wrapper")
-
-
-if __name__ == "__main__":
-    file, module, target = sys.argv[1:4]
-    rate = float(sys.argv[4]) if len(sys.argv) > 4 else 200.0
-    found = synthesize(
-        Path(file).read_text(), module, target, Path(file).with_suffix(".synth"), clock_mhz=rate, layers=sys.argv[5:]
-    )
-    print(found.to_json(), end="")

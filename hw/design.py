@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GraphError, PlanError
-from ..ir.flatten import Flatten
 from ..ir.graph import Graph, Ints, TensorType
 from ..ir.ranges import find_bounds
 from . import stream
 from .convert import ConvertStage
 from .fork import ForkStage
-from .operators import STAGES, units
+from .operators import STAGES, made_as, units
 from .plan import LayerPlan, Plan
 from .queues import smallest_depths
 from .stage import Stage
@@ -153,18 +152,11 @@ class Design:
     def _find_readers(self, built) -> dict[str, list[Reader]]:
         readers: dict[str, list[Reader]] = {name: [] for name in self.graph.tensors}
         for unit, stage in built:
-            readers[self._made_as(unit.input)].append(Reader(unit.name, unit.source, stage.lanes_in))
+            readers[made_as(self.graph, unit.input)].append(Reader(unit.name, unit.source, stage.lanes_in))
         for port in self.graph.outputs:
             kind = self.graph.tensors[port.tensor]
-            readers[self._made_as(port.tensor)].append(Reader(f"sink_{port.name}", kind, output=port.name))
+            readers[made_as(self.graph, port.tensor)].append(Reader(f"sink_{port.name}", kind, output=port.name))
         return readers
-
-    def _made_as(self, tensor: str) -> str:
-        """The tensor that the stream was made as: Flatten is only a way to read it."""
-        for node in reversed(self.graph.nodes):
-            if node.name == tensor and isinstance(node, Flatten):
-                tensor = node.inputs[0]
-        return tensor
 
     def _offer(self, origin: Origin, readers: list[Reader]) -> None:
         """Lead a tensor to all who take it, through a fork if they are several."""

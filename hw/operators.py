@@ -131,6 +131,14 @@ def units(graph: Graph) -> tuple[Unit, ...]:
     return tuple(found)
 
 
+def made_as(graph: Graph, tensor: str) -> str:
+    """The tensor that the stream of ``tensor`` was made as: Flatten is only a way to read it."""
+    flat = {node.name: node.inputs[0] for node in graph.nodes if isinstance(node, Flatten)}
+    while tensor in flat:
+        tensor = flat[tensor]
+    return tensor
+
+
 def _fuses(graph: Graph, before: Unit, node: Node) -> bool:
     """A Dense takes the function of its sums along if nobody else reads them."""
     is_next = before.output == node.inputs[0] and graph.readers(before.output) == (node.name,)

@@ -9,12 +9,11 @@ from operator import add
 from typing import Any
 
 from ..errors import PlanError
-from ..ir.flatten import Flatten
 from ..ir.graph import Graph
 from .design import Design
 from .folding_file import Folding, Given
 from .folds import Choice, Fold, choose_from
-from .operators import Unit, units
+from .operators import Unit, made_as, units
 from .plan import Interface, LayerPlan, Plan
 from .queues import Analysis
 
@@ -149,7 +148,7 @@ def _choose(graph: Graph, choices: Sequence[Choice], cycles: int) -> dict[str, F
     lanes; then the least padding, the fewest cycles, the fewest outputs side by side."""
     readers: dict[str, list[Choice]] = {}
     for choice in choices:
-        readers.setdefault(_unflattened(graph, choice.unit.input), []).append(choice)
+        readers.setdefault(made_as(graph, choice.unit.input), []).append(choice)
 
     @cache
     def best_from(tensor: str, lanes: int | None) -> tuple[tuple[int, ...], dict[str, Fold]]:
@@ -175,10 +174,3 @@ def _choose(graph: Graph, choices: Sequence[Choice], cycles: int) -> dict[str, F
 
 def _add(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(map(add, a, b))
-
-
-def _unflattened(graph: Graph, tensor: str) -> str:
-    flat = {node.name: node.inputs[0] for node in graph.nodes if isinstance(node, Flatten)}
-    while tensor in flat:
-        tensor = flat[tensor]
-    return tensor
