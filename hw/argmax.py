@@ -7,7 +7,7 @@ from ..ir.graph import IntType
 from .arithmetic import delay
 from .counters import Walk
 from .stage import Stage
-from .stream import lane_shape
+from .stream import Beats, lane_shape
 from .timing import Schedule
 
 
@@ -16,13 +16,14 @@ class ArgMaxStage(Stage):
 
     def __init__(self, channels: int, lanes: int, x_type: IntType, y_type: IntType, *, pixels: int = 1):
         self._channels, self._lanes, self._beats = channels, lanes, -(-channels // lanes)
+        self._x_type = x_type
         self._levels = (lanes - 1).bit_length()
         # The input's register, the tree, the best so far, the queue.
         self.latency = 1 + self._levels + 1 + 1
         slots = np.arange(self._beats * pixels)
         starts = slots % self._beats == self._beats - 1
         self.schedule = Schedule(takes={"x": np.ones(len(slots), bool)}, starts={"y": starts})
-        super().__init__(lanes, x_type, 1, y_type)
+        super().__init__({"x": Beats(lanes, x_type)}, Beats(1, y_type))
 
     def elaborate(self, platform):
         m = Module()
@@ -34,7 +35,7 @@ class ArgMaxStage(Stage):
         base = Signal(range(max(2, self._beats * self._lanes)))
         arrived = delay(m, fire, ahead, "arrived", reset=True)
         first, last = delay(m, walk.first_beat, ahead, "first"), delay(m, walk.last_beat, ahead, "last")
-        best = Signal(lane_shape(self.x_type), reset_less=True)
+        best = Signal(lane_shape(self._x_type), reset_less=True)
         index = Signal(self.y_type.bits, reset_less=True)
         with m.If(arrived):
             m.d.sync += base.eq(Mux(last, 0, base + self._lanes))
@@ -48,11 +49,11 @@ class ArgMaxStage(Stage):
         lanes = delay(m, self.x.payload, 1, "lanes")
         last = delay(m, walk.last_beat, 1, "last_input")
         kept = self._channels - (self._beats - 1) * self._lanes
-        lowest = self.x_type.low
+        lowest = self._x_type.low
         entries = []
         for lane in range(self._lanes):
-            bits = lanes.word_select(lane, self.x_type.bits)
-            value = bits.as_signed() if self.x_type.signed else bits
+            bits = lanes.word_select(lane, self._x_type.bits)
+            value = bits.as_signed() if self._x_type.signed else bits
             entries.append((value if lane < kept else Mux(last, lowest, value), lane))
         for level in range(self._levels):
             entries = self._round(m, entries, level)
@@ -62,7 +63,7 @@ class ArgMaxStage(Stage):
         """One round of the tournament, registered."""
         winners = []
         for match in range(0, len(entries), 2):
-            value = Signal(lane_shape(self.x_type), name=f"value_{level}_{match}", reset_less=True)
+            value = Signal(lane_shape(self._x_type), name=f"value_{level}_{match}", reset_less=True)
             lane = Signal(range(max(2, self._lanes)), name=f"lane_{level}_{match}", reset_less=True)
             left, right = entries[match], entries[min(match + 1, len(entries) - 1)]
             wins = right[0] > left[0]

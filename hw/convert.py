@@ -10,6 +10,7 @@ from .arithmetic import delay
 from .counters import Walk
 from .function import table_rom
 from .stage import Stage
+from .stream import Beats
 from .timing import Schedule
 
 
@@ -57,8 +58,8 @@ class ConvertStage(Stage):
             takes={"x": np.array([move.takes for move in moves])},
             starts={"y": np.array([move.starts for move in moves])},
         )
-        self._moves = moves[: shortest_period(moves)]
-        super().__init__(lanes_in, source.dtype, lanes_out, source.dtype)
+        self._lanes_in, self._moves = lanes_in, moves[: shortest_period(moves)]
+        super().__init__({"x": Beats(lanes_in, source.dtype)}, Beats(lanes_out, source.dtype))
 
     def elaborate(self, platform):
         m = Module()
@@ -70,9 +71,9 @@ class ConvertStage(Stage):
         fired = delay(m, fire, 1, "fired", reset=True)
         started = delay(m, fire & starts, 1, "started", reset=True)
         fresh = delay(m, Mux(takes, self.x.payload, 0), 1, "fresh")
-        bits, kept = self.x_type.bits, max(1, self._most_kept())
+        bits, kept = self.y_type.bits, max(1, self._most_kept())
         held = Signal(kept * bits)
-        together = Cat(held, Signal((self.lanes_in + self.lanes_out) * bits, name="zeros")) | self._placed(
+        together = Cat(held, Signal((self._lanes_in + self.lanes_out) * bits, name="zeros")) | self._placed(
             m, walk, fresh
         )
         with m.If(fired):
@@ -106,7 +107,7 @@ class ConvertStage(Stage):
         index = np.array([[places.index(move.held) if move.takes else 0] for move in self._moves])
         m.submodules.places = rom = table_rom(index, IntType(max(1, (len(places) - 1).bit_length())), "lut")
         m.d.comb += rom.address.eq(walk.beat)
-        shifted = [Mux(rom.word == number, fresh << held * self.x_type.bits, 0) for number, held in enumerate(places)]
+        shifted = [Mux(rom.word == number, fresh << held * self.y_type.bits, 0) for number, held in enumerate(places)]
         total = shifted[0]
         for part in shifted[1:]:
             total |= part

@@ -17,7 +17,7 @@ from .memory import Rom, choose_style
 from .padding import without_padding
 from .plan import LayerPlan
 from .stage import Stage
-from .stream import lane_shape, split
+from .stream import Beats, lane_shape, split
 from .timing import Schedule
 from .weights import store
 
@@ -69,7 +69,7 @@ class DenseStage(Stage):
         slots = np.arange(self._groups * self._beats)
         takes, starts = slots < self._beats, slots % self._beats == self._beats - 1
         self.schedule = Schedule(takes={"x": np.tile(takes, pixels)}, starts={"y": np.tile(starts, pixels)})
-        super().__init__(fold.simd, x_type, fold.pe, y_type)
+        super().__init__({"x": Beats(fold.simd, x_type)}, Beats(fold.pe, y_type))
 
     def elaborate(self, platform):
         m = Module()

@@ -1,8 +1,9 @@
 # amaranth: UnusedElaboratable=no
 """A graph and a plan become stages and the streams between them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from ..ir.ranges import find_bounds
 from . import stream
 from .convert import ConvertStage
 from .fork import ForkStage
-from .operators import STAGES, made_as, units
+from .operators import STAGES, Unit, made_as, units
+from .part import Part, View
 from .plan import LayerPlan, Plan
 from .queues import smallest_depths
 from .stage import Stage
@@ -30,6 +32,7 @@ class Origin:
     process: str
     port: str = "y"
     is_input: bool = False
+    view: View | None = None
 
     @property
     def name(self) -> str:
@@ -41,15 +44,22 @@ class Origin:
 
 @dataclass(frozen=True)
 class Reader:
-    """Who takes a tensor: a process with so many lanes (a sink takes any), reading it in this shape.
+    """Who takes a tensor: a port of a process with so many lanes (a sink takes any), reading it in this shape.
 
-    output: the graph output that the process stands for, if it is a sink.
+    stage: where the process runs; output: the graph output that it stands for, if it is a sink.
     """
 
     process: str
     type: TensorType
     lanes: int | None = None
+    port: str = "x"
+    stage: str = ""
     output: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a converter in front of it is named after."""
+        return self.output or self.stage + ("" if self.port == "x" else f"_{self.port}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +68,8 @@ class Channel:
 
     port: the name of a graph input or output if the stream crosses the border, else "".
     path: instance and port in the top module, such as "fc1.y"; "" for a graph input.
+    taker: the stage that takes it; "" for a graph output.
+    view: from the tensor's codes to those of the stream, where these are others.
     """
 
     link: Link
@@ -67,6 +79,8 @@ class Channel:
     port: str = ""
     is_input: bool = False
     path: str = ""
+    taker: str = ""
+    view: View | None = None
 
     @property
     def name(self) -> str:
@@ -91,6 +105,7 @@ class Design:
         self.units = units(graph)
         self.stages: dict[str, Stage | ForkStage] = {}
         self.channels: list[Channel] = []
+        self.buffers: list[Link] = []
         self._bounds = find_bounds(graph)
         self._place()
         self._set_depths()
@@ -101,12 +116,17 @@ class Design:
 
     @property
     def links(self) -> list[Link]:
-        return [channel.link for channel in self.channels]
+        """Of all streams, and of the buffers inside stages, whose places are their depth."""
+        return [*(channel.link for channel in self.channels), *self.buffers]
 
     @property
     def schedules(self) -> dict[str, Schedule]:
-        """Of every process: stages, and the sources and sinks outside."""
-        found: dict[str, Schedule] = {name: stage.schedule for name, stage in self.stages.items()}
+        """Of every process: of stages, and the sources and sinks outside."""
+        found: dict[str, Schedule] = {}
+        for name, stage in self.stages.items():
+            found[name] = stage.schedule
+            if isinstance(stage, Stage) and stage.fill:
+                found[filling(name)] = stage.fill
         for channel in self.channels:
             if channel.is_input:
                 found[channel.link.producer] = source(channel.beats)
@@ -126,8 +146,8 @@ class Design:
         return emit(self)
 
     def pack(self, channel: Channel, codes: Ints) -> NDArray[np.uint32]:
-        """Beats of ``codes``, shape (frames, *tensor), as 32-bit words, shape (beats, words)."""
-        return stream.pack(codes, channel.type, channel.lanes)
+        """Beats for ``codes`` of the channel's tensor, (frames, *shape), as 32-bit words, shape (beats, words)."""
+        return stream.pack(channel.view(codes) if channel.view else codes, channel.type, channel.lanes)
 
     def layer(self, name: str) -> LayerPlan:
         if name not in self.plan.layers:
@@ -145,14 +165,25 @@ class Design:
                 raise GraphError(f"input {port.name}: nothing reads it; remove it from the model")
             lanes = next((reader.lanes for reader in readers[port.name] if reader.lanes), 1)
             self._offer(Origin(port.name, port.type, lanes, f"source_{port.name}", is_input=True), readers[port.name])
-        for unit, stage in built:
-            self.stages[unit.name] = stage
-            self._offer(Origin(unit.output, unit.result, stage.lanes_out, unit.name), readers[unit.output])
+        for unit, parts in built:
+            for part, following in pairwise(parts):
+                self._add(part)
+                origin = Origin(unit.inputs[0], part.makes, part.stage.lanes_out, part.name, view=part.view)
+                self._lead(origin, *_readers_of(following))
+            self._add(last := parts[-1])
+            self._offer(Origin(unit.output, last.makes, last.stage.lanes_out, last.name), readers[unit.output])
 
-    def _find_readers(self, built) -> dict[str, list[Reader]]:
+    def _add(self, part: Part) -> None:
+        self.stages[part.name] = stage = part.stage
+        if stage.fill:
+            link = Link(f"{part.name}_buffer", filling(part.name), "buffer", part.name, "buffer", stage.visible)
+            self.buffers.append(link)
+
+    def _find_readers(self, built: Sequence[tuple[Unit, Sequence[Part]]]) -> dict[str, list[Reader]]:
         readers: dict[str, list[Reader]] = {name: [] for name in self.graph.tensors}
-        for unit, stage in built:
-            readers[made_as(self.graph, unit.input)].append(Reader(unit.name, unit.source, stage.lanes_in))
+        for unit, parts in built:
+            for tensor, reader in zip(unit.inputs, _readers_of(parts[0]), strict=True):
+                readers[made_as(self.graph, tensor)].append(reader)
         for port in self.graph.outputs:
             kind = self.graph.tensors[port.tensor]
             readers[made_as(self.graph, port.tensor)].append(Reader(f"sink_{port.name}", kind, output=port.name))
@@ -166,7 +197,7 @@ class Design:
             return
         name = f"{origin.tensor}_fork"
         beats = stream.beats_per_frame(origin.type, origin.lanes)
-        self._link(origin, name)
+        self._link(origin, Reader(name, origin.type, stage=name))
         self.stages[name] = ForkStage(beats, origin.lanes, origin.type.dtype, len(readers))
         for branch, reader in enumerate(readers):
             self._lead(replace(origin, process=name, port=f"y_{branch}", is_input=False), reader)
@@ -175,18 +206,22 @@ class Design:
         """Lead a tensor to one reader, through a converter if the beats are not those that it takes."""
         lanes = reader.lanes or origin.lanes
         if not beats_are_same(origin.type, reader.type, lanes if lanes == origin.lanes else 0):
-            name = f"{reader.output or reader.process}_lanes"
-            self._link(origin, name)
+            name = f"{reader.name}_lanes"
+            self._link(origin, Reader(name, reader.type, stage=name))
             self.stages[name] = ConvertStage(origin.type, origin.lanes, reader.type, lanes)
-            origin = Origin(origin.tensor, reader.type, lanes, name)
-        self._link(origin, reader.process, reader.output)
+            origin = Origin(origin.tensor, reader.type, lanes, name, view=origin.view)
+        self._link(origin, reader)
 
-    def _link(self, origin: Origin, consumer: str, output: str = "") -> None:
+    def _link(self, origin: Origin, reader: Reader) -> None:
         latency = 0 if origin.is_input else self.stages[origin.process].latency
-        link = Link(origin.name, origin.process, origin.port, consumer, "x", latency)
+        link = Link(origin.name, origin.process, origin.port, reader.process, reader.port, latency)
         path = "" if origin.is_input else f"{origin.process}.{origin.port}"
-        border = origin.tensor if origin.is_input else output
-        self.channels.append(Channel(link, origin.tensor, origin.type, origin.lanes, border, origin.is_input, path))
+        border = origin.tensor if origin.is_input else reader.output
+        self.channels.append(
+            Channel(
+                link, origin.tensor, origin.type, origin.lanes, border, origin.is_input, path, reader.stage, origin.view
+            )
+        )
 
     def _set_depths(self) -> None:
         """Queue depths: the plan's, and the smallest that cost no throughput for the rest."""
@@ -206,11 +241,30 @@ class Design:
                 stage.depths[int(channel.link.out_port.removeprefix("y_"))] = depth
             else:
                 stage.depth = depth
+        self.buffers = [replace(link, depth=searched[link.name]) for link in self.buffers]
+        for link in self.buffers:
+            stage = self.stages[link.consumer]
+            assert isinstance(stage, Stage)
+            stage.places = searched[link.name]
 
 
 def beats_are_same(made_as: TensorType, read_as: TensorType, lanes: int) -> bool:
     """Whether both readings of a tensor have the same beats of ``lanes`` lanes; 0: the lanes differ."""
     return lanes > 0 and (made_as.channels == read_as.channels or made_as.channels % lanes == 0)
+
+
+def filling(stage: str) -> str:
+    """The name of the process that fills the buffer of a stage."""
+    return f"{stage}_fill"
+
+
+def _readers_of(part: Part) -> list[Reader]:
+    """The input ports of a part, in order."""
+    process = filling(part.name) if part.stage.fill else part.name
+    return [
+        Reader(process, kind, beats.lanes, port, part.name)
+        for kind, (port, beats) in zip(part.reads, part.stage.inputs.items(), strict=True)
+    ]
 
 
 def generate(graph: Graph, plan: Plan) -> Design:

@@ -8,7 +8,7 @@ from .counters import Walk
 from .function import LaneFunction
 from .padding import without_padding
 from .stage import Stage
-from .stream import split
+from .stream import Beats, split
 from .timing import Schedule
 
 
@@ -23,7 +23,7 @@ class LanewiseStage(Stage):
         self.latency = self._lead + function.cycles + 1
         every = np.ones(self._groups * pixels, bool)
         self.schedule = Schedule(takes={"x": every}, starts={"y": every})
-        super().__init__(function.lanes, function.x_type, function.lanes, function.y_type)
+        super().__init__({"x": Beats(function.lanes, function.x_type)}, Beats(function.lanes, function.y_type))
 
     def elaborate(self, platform):
         m = Module()

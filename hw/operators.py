@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Which stage serves which operator, and how operators fuse into stages."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,22 +15,23 @@ from ..ir.requantize import Requantize
 from ..ir.table import Table
 from ..ir.threshold import Threshold
 from .argmax import ArgMaxStage
-from .dense import DenseStage
+from .dense import DenseStage, MakeFunction
 from .function import LaneFunction
 from .lanewise import LanewiseStage
+from .part import Part
 from .plan import LayerPlan
 from .requantize import Requantizer
-from .stage import Stage
 from .table import TableLookup
 from .threshold import threshold_function
 
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """One stage to be: the operators it does, in order; it is named after the first and makes the last one's tensor."""
+    """A step of the pipeline to be: the operators it does, in order; it is named after the first and makes the last
+    one's tensor. ``sources``: the types of the first one's inputs."""
 
     nodes: tuple[Node, ...]
-    source: TensorType
+    sources: tuple[TensorType, ...]
     result: TensorType
 
     @property
@@ -42,8 +43,13 @@ class Unit:
         return self.nodes[-1].name
 
     @property
-    def input(self) -> str:
-        return self.nodes[0].inputs[0]
+    def inputs(self) -> tuple[str, ...]:
+        return self.nodes[0].inputs
+
+    @property
+    def source(self) -> TensorType:
+        """The type of the first input."""
+        return self.sources[0]
 
     @property
     def kind(self) -> str:
@@ -59,7 +65,8 @@ class Unit:
         return IntType.of_range(int(node.weights.min()), int(node.weights.max())).bits
 
 
-Build = Callable[[Unit, LayerPlan, Mapping[str, Bounds]], Stage]
+# The stages of a unit, one behind the other.
+Build = Callable[[Unit, LayerPlan, Mapping[str, Bounds]], Sequence[Part]]
 # node, lanes, type of the inputs, the highest of them, what each channel's inputs lack
 Lower = Callable[[Any, int, IntType, int, Ints | None], LaneFunction]
 
@@ -86,23 +93,33 @@ FUNCTIONS: Mapping[type[Node], Lower] = {Threshold: _threshold, Requantize: _req
 FUSED = (Threshold, Requantize)
 
 
-def _dense(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:
-    node, *functions = unit.nodes
-    assert isinstance(node, Dense)
-    make = partial(FUNCTIONS[type(functions[0])], functions[0]) if functions else None
-    reach, sums = bounds[unit.input], bounds[node.name]
-    return DenseStage(node, fold, unit.source.dtype, reach, sums, pixels=unit.source.pixels, make_function=make)
+def make_function(unit: Unit) -> MakeFunction | None:
+    """What turns the sums of the unit's first operator into codes on their way out, if it does so."""
+    if len(unit.nodes) == 1:
+        return None
+    return partial(FUNCTIONS[type(unit.nodes[1])], unit.nodes[1])
 
 
-def _lanewise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:
+def _dense(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
     node = unit.nodes[0]
-    highest = int(bounds[unit.input].high.max())
+    assert isinstance(node, Dense)
+    reach, sums, pixels = bounds[node.inputs[0]], bounds[node.name], unit.source.pixels
+    stage = DenseStage(node, fold, unit.source.dtype, reach, sums, pixels=pixels, make_function=make_function(unit))
+    return [Part(unit.name, stage, (unit.source,), unit.result)]
+
+
+def _lanewise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
+    node = unit.nodes[0]
+    highest = int(bounds[node.inputs[0]].high.max())
     function = FUNCTIONS[type(node)](node, fold.pe, unit.source.dtype, highest, None)
-    return LanewiseStage(function, unit.source.channels, unit.source.pixels)
+    stage = LanewiseStage(function, unit.source.channels, unit.source.pixels)
+    return [Part(unit.name, stage, (unit.source,), unit.result)]
 
 
-def _argmax(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Stage:
-    return ArgMaxStage(unit.source.channels, fold.pe, unit.source.dtype, unit.result.dtype, pixels=unit.source.pixels)
+def _argmax(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
+    source, pixels = unit.source, unit.source.pixels
+    stage = ArgMaxStage(source.channels, fold.pe, source.dtype, unit.result.dtype, pixels=pixels)
+    return [Part(unit.name, stage, (source,), unit.result)]
 
 
 STAGES: Mapping[type[Node], Build] = {
@@ -123,11 +140,13 @@ def units(graph: Graph) -> tuple[Unit, ...]:
         if type(node) not in STAGES:
             known = ", ".join(sorted(kind.__name__ for kind in STAGES))
             raise GraphError(f"{node.name}: no hardware for {type(node).__name__}; known operators: {known}")
-        if found and _fuses(graph, found[-1], node):
-            before = found.pop()
-            found.append(Unit((*before.nodes, node), before.source, graph.tensors[node.name]))
+        place = next((i for i, unit in enumerate(found) if _fuses(graph, unit, node)), None)
+        if place is not None:
+            before = found.pop(place)
+            found.append(Unit((*before.nodes, node), before.sources, graph.tensors[node.name]))
             continue
-        found.append(Unit((node,), graph.tensors[node.inputs[0]], graph.tensors[node.name]))
+        sources = tuple(graph.tensors[name] for name in node.inputs)
+        found.append(Unit((node,), sources, graph.tensors[node.name]))
     return tuple(found)
 
 

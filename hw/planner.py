@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import PlanError
 from ..ir.graph import Graph
-from .design import Design
+from .design import Design, filling
 from .folding_file import Folding, Given
 from .folds import Choice, Fold, choose_from
 from .operators import Unit, made_as, units
@@ -70,7 +70,7 @@ def plan_table(design: Design, analysis: Analysis) -> list[dict[str, Any]]:
                 "simd": layer.simd if layer else None,
                 "cycles": analysis.slots[name],
                 "busy": analysis.busy[name],
-                "depths": {link.name: link.depth for link in design.links if link.producer == name},
+                "depths": {link.name: link.depth for link in design.links if link.producer in (name, filling(name))},
                 "weight_bits": unit.weight_bits if unit else 0,
                 "waits": dict(analysis.waits[name]),
             }
@@ -148,7 +148,8 @@ def _choose(graph: Graph, choices: Sequence[Choice], cycles: int) -> dict[str, F
     lanes; then the least padding, the fewest cycles, the fewest outputs side by side."""
     readers: dict[str, list[Choice]] = {}
     for choice in choices:
-        readers.setdefault(made_as(graph, choice.unit.input), []).append(choice)
+        for tensor in choice.unit.inputs:
+            readers.setdefault(made_as(graph, tensor), []).append(choice)
 
     @cache
     def best_from(tensor: str, lanes: int | None) -> tuple[tuple[int, ...], dict[str, Fold]]:

@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import PlanError
 from ..ir.graph import Ints
 from .steady import Rate, find_rate, pace, prolong
-from .timing import Deadlock, Link, Need, Process, Schedule, connect, handshakes, solve
+from .timing import Deadlock, Link, Need, Process, Schedule, beats_of, connect, handshakes, solve
 
 WATCHED_SLOTS = 2_000_000
 """Slots to solve at most in search of a pipeline's own steady state, where ``Analysis.waits`` is read off."""
@@ -51,7 +51,7 @@ def analyse(schedules: Mapping[str, Schedule], links: Sequence[Link]) -> Analysi
     processes = connect(schedules, links)
     rate = find_rate(processes)
     taken = handshakes(solve(processes, 1), schedules, links)
-    begin = min(int(taken[link.name].min()) for link in links if not schedules[link.producer].takes)
+    begin = min(int(taken[link.name].min()) for link in links if schedules[link.producer].is_source)
     results = [taken[link.name] for link in links if not schedules[link.consumer].starts]
     return Analysis(
         period_cycles=rate.cycles,
@@ -143,11 +143,15 @@ def _run_until_full(processes: Sequence[Process], rate: Rate) -> dict[str, Ints]
 
 
 def _most_held(link: Link, schedules: Mapping[str, Schedule], times: Mapping[str, Ints]) -> int:
-    """The smallest depth with which beat k never starts before the cycle after beat k - depth was taken."""
-    starts = times[link.producer][:, schedules[link.producer].starts[link.out_port]].ravel()
-    takes = times[link.consumer][:, schedules[link.consumer].takes[link.in_port]].ravel()
-    taken_before = np.searchsorted(takes, starts, side="left")
-    return max(1, int((np.arange(len(starts)) - taken_before).max()) + 1)
+    """The smallest depth with which no beat has to wait for the place of an earlier one."""
+    first, reading = beats_of(schedules, link)
+    starts, slots = times[link.producer][:, first].ravel(), times[link.consumer]
+    frames, per_frame = slots.shape
+    freeing = (reading.frees + per_frame * np.arange(frames)[:, None]).ravel()
+    # A place that only a frame to come would free stays taken.
+    freed = slots.ravel()[freeing[freeing < slots.size]] + reading.delay
+    free_before = np.searchsorted(freed, starts, side="right")
+    return max(1, int((np.arange(len(starts)) - free_before).max()) + 1)
 
 
 def _keeps(

@@ -1,6 +1,6 @@
 """Streams: beats of ``lanes`` channels of one pixel, lane 0 in the least significant bits, pixels in raster order."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from amaranth.hdl import Value, signed, unsigned
@@ -8,6 +8,13 @@ from amaranth.lib import stream
 from numpy.typing import NDArray
 
 from ..ir.graph import Ints, IntType, TensorType
+
+
+class Beats(NamedTuple):
+    """What one beat of a stream holds."""
+
+    lanes: int
+    dtype: IntType
 
 
 def lane_shape(dtype: IntType):

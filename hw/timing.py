@@ -48,20 +48,48 @@ class Process:
 
 
 @dataclass(frozen=True, eq=False)
+class Reads:
+    """How a process reads a buffer that another one fills, beat after beat: in any order, and as often as it likes.
+
+    beat: (slots,), the beat that a slot reads, which must be there; NONE: the slot reads nothing.
+    frees: (beats,), ascending: the slot with which the place of each beat becomes free; past the end: of a later frame.
+    delay: cycles from that slot until the place can be filled again.
+    """
+
+    beat: Ints
+    frees: Ints
+    delay: int = 1
+
+
+@dataclass(frozen=True, eq=False)
 class Schedule:
     """One process over one frame, as its stage sees it; each array has shape (slots,).
 
     takes: per input port, which slots take a beat. starts: per output port, which slots start one.
-    needs: waits inside the unit, such as for its own writer.
+    reads: per input port that leads out of a buffer, instead of takes.
     """
 
     takes: Mapping[str, Bools] = field(default_factory=dict)
     starts: Mapping[str, Bools] = field(default_factory=dict)
-    needs: tuple[Need, ...] = ()
+    reads: Mapping[str, Reads] = field(default_factory=dict)
 
     @property
     def slots(self) -> int:
         return len(next(iter((*self.takes.values(), *self.starts.values()))))
+
+    @property
+    def is_source(self) -> bool:
+        return not self.takes and not self.reads
+
+    def reading(self, port: str) -> Reads:
+        """What the process does at an input port; a beat that is taken frees its place at once."""
+        if port in self.reads:
+            return self.reads[port]
+        taking = self.takes[port]
+        slots = np.flatnonzero(taking)
+        beat = np.full(len(taking), NONE)
+        beat[slots] = np.arange(len(slots))
+        return Reads(beat, slots)
 
 
 @dataclass(frozen=True)
@@ -107,58 +135,61 @@ def connect(
 
     allowed: stall patterns by process name. Raises PlanError, naming the link, where the two ends do not fit.
     """
-    needs = {name: list(schedule.needs) for name, schedule in schedules.items()}
+    needs: dict[str, list[Need]] = {name: [] for name in schedules}
     for link in links:
-        starts, takes = _beats(schedules, link)
-        needs[link.consumer].append(_need_beat(link, schedules[link.consumer].slots, starts, takes))
+        starts, reading = beats_of(schedules, link)
+        needs[link.consumer].append(_need_beat(link, starts, reading))
         if link.depth is not None:
-            needs[link.producer].append(_need_room(link, link.depth, schedules, starts, takes))
+            needs[link.producer].append(_need_room(link, link.depth, schedules, starts, reading))
     stalls = allowed or {}
     return [Process(name, schedule.slots, tuple(needs[name]), stalls.get(name)) for name, schedule in schedules.items()]
 
 
 def handshakes(times: Mapping[str, Ints], schedules: Mapping[str, Schedule], links: Sequence[Link]) -> dict[str, Ints]:
-    """The cycles, (frames * beats,), in which the beats of each link are taken, from the ``times`` of ``solve``."""
+    """The cycles, (frames * beats,), in which the beats of each stream are taken, from the ``times`` of ``solve``."""
     found = {}
     for link in links:
-        taking = schedules[link.consumer].takes[link.in_port]
-        found[link.name] = times[link.consumer].reshape(-1, len(taking))[:, taking].ravel()
+        if link.in_port in schedules[link.consumer].takes:
+            taking = schedules[link.consumer].takes[link.in_port]
+            found[link.name] = times[link.consumer].reshape(-1, len(taking))[:, taking].ravel()
     return found
 
 
-def _beats(schedules: Mapping[str, Schedule], link: Link) -> tuple[Ints, Ints]:
-    """The slots that start and that take a beat of ``link``."""
+def beats_of(schedules: Mapping[str, Schedule], link: Link) -> tuple[Ints, Reads]:
+    """The slots that start a beat of ``link``, and how its consumer reads them; raises PlanError."""
     for process in (link.producer, link.consumer):
         if process not in schedules:
             raise PlanError(f"{link.name}: no process {process!r}; known are {', '.join(schedules)}")
+    producer, consumer = schedules[link.producer], schedules[link.consumer]
     sides = (
-        (link.producer, link.out_port, schedules[link.producer].starts),
-        (link.consumer, link.in_port, schedules[link.consumer].takes),
+        (link.producer, link.out_port, producer.starts),
+        (link.consumer, link.in_port, {**consumer.takes, **consumer.reads}),
     )
     for process, port, ports in sides:
         if port not in ports:
             raise PlanError(f"{link.name}: {process} has no port {port!r}; known are {', '.join(ports) or 'none'}")
-    starts, takes = (np.flatnonzero(ports[port]) for _, port, ports in sides)
-    if len(starts) != len(takes):
+    starts, reading = np.flatnonzero(producer.starts[link.out_port]), consumer.reading(link.in_port)
+    if len(starts) != len(reading.frees):
         raise PlanError(
             f"{link.name}: {link.producer} starts {len(starts)} beats per frame, "
-            f"but {link.consumer} takes {len(takes)}; both must agree"
+            f"but {link.consumer} takes {len(reading.frees)}; both must agree"
         )
-    return starts, takes
+    return starts, reading
 
 
-def _need_beat(link: Link, slots: int, starts: Ints, takes: Ints) -> Need:
-    slot = np.full(slots, NONE)
-    slot[takes] = starts
+def _need_beat(link: Link, starts: Ints, reading: Reads) -> Need:
+    if len(starts) == 0:
+        return Need(link.producer, reading.beat, link.latency)
+    slot = np.where(reading.beat == NONE, NONE, starts[np.maximum(reading.beat, 0)])
     return Need(link.producer, slot, link.latency, f"a beat of {link.name} from {link.producer}")
 
 
-def _need_room(link: Link, depth: int, schedules: Mapping[str, Schedule], starts: Ints, takes: Ints) -> Need:
-    """Beat k waits until beat k - depth is taken; the credit is back one cycle later."""
+def _need_room(link: Link, depth: int, schedules: Mapping[str, Schedule], starts: Ints, reading: Reads) -> Need:
+    """Beat k waits until the place of beat k - depth is free."""
     if depth < 1:
         raise PlanError(f"{link.name}: a queue of depth {depth} holds nothing; the smallest depth is 1")
     frame, beat = np.divmod(np.arange(len(starts)) - depth, len(starts)) if len(starts) else (starts, starts)
     slot = np.full(schedules[link.producer].slots, NONE)
-    slot[starts] = takes[beat] + frame * schedules[link.consumer].slots
+    slot[starts] = reading.frees[beat] + frame * schedules[link.consumer].slots
     words = f"room in the queue of {link.name} (depth {depth}), which {link.consumer} empties"
-    return Need(link.consumer, slot, 1, words)
+    return Need(link.consumer, slot, reading.delay, words)

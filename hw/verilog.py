@@ -32,9 +32,8 @@ class Core(wiring.Component):
             else:
                 producer = getattr(self._design.stages[link.producer], link.out_port)
             is_output = channel.port and not channel.is_input
-            consumer = (
-                wiring.flipped(getattr(self, channel.port)) if is_output else self._design.stages[link.consumer].x
-            )
+            taker = wiring.flipped(self) if is_output else self._design.stages[channel.taker]
+            consumer = getattr(taker, channel.port if is_output else link.in_port)
             wiring.connect(m, producer, consumer)
         return m
 
