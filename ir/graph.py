@@ -87,10 +87,11 @@ def integer_array(owner: str, what: str, values: object, axes: tuple[str, ...]) 
 class Node(ABC):
     """One operator; its single output tensor has the node's name and the type ``result``.
 
-    Subclasses hold integer arrays and plain values only. ``operands`` is the number of inputs they take.
+    Subclasses hold integer arrays and plain values only. ``operands`` is the number of inputs they take; None where
+    any number from 2 will do.
     """
 
-    operands: ClassVar[int] = 1
+    operands: ClassVar[int | None] = 1
 
     name: str
     inputs: tuple[str, ...]
@@ -144,6 +145,13 @@ class Output:
     chain: Chain | None = None
 
 
+def _check_operands(node: Node) -> None:
+    found, needed = len(node.inputs), node.operands
+    if found < 2 if needed is None else found != needed:
+        takes = "2 or more" if needed is None else needed
+        raise GraphError(f"{node.name}: takes {takes} inputs, but {found} are connected")
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Operators in topological order between inputs and outputs."""
@@ -158,8 +166,7 @@ class Graph:
         """The type of every tensor, by name, in order; raises GraphError where operators do not fit."""
         tensors = {port.name: port.type for port in self.inputs}
         for node in self.nodes:
-            if len(node.inputs) != node.operands:
-                raise GraphError(f"{node.name}: takes {node.operands} inputs, but {len(node.inputs)} are connected")
+            _check_operands(node)
             missing = [name for name in node.inputs if name not in tensors]
             if missing:
                 raise GraphError(f"{node.name}: takes {missing[0]!r}, which no earlier node or input makes")
