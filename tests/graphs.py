@@ -23,12 +23,15 @@ def empty_graph(shape, dtype: IntType = UINT4, name: str = "network") -> Graph:
     return Graph((Input("x", TensorType(shape, dtype), shape),), (), (Output("y", "x", shape),), name)
 
 
-def append(graph: Graph, operator: type[Node], name: str, source: str | None = None, **fields) -> Graph:
+def append(
+    graph: Graph, operator: type[Node], name: str, source: str | tuple[str, ...] | None = None, **fields
+) -> Graph:
     """The graph with a node, in the narrowest type, after ``source`` (else after the first output's tensor).
 
     The first output, y, is then the new node's.
     """
-    node = operator(name, (source or graph.outputs[0].tensor,), WIDE, **fields)
+    source = source or graph.outputs[0].tensor
+    node = operator(name, (source,) if isinstance(source, str) else source, WIDE, **fields)
     wide = replace(graph, nodes=(*graph.nodes, node))
     reach = find_bounds(wide)[name]
     node = replace(node, result=IntType.of_range(int(reach.low.min()), int(reach.high.max())))
@@ -43,6 +46,12 @@ def random_frames(graph: Graph, frames: int = 8, seed: int = 0) -> Ints:
     codes = rng.integers(tensor.dtype.low, tensor.dtype.high, (frames, *tensor.shape), endpoint=True)
     codes[:1], codes[1:2] = tensor.dtype.low, tensor.dtype.high
     return codes
+
+
+def random_inputs(graph: Graph, frames: int = 8, seed: int = 0) -> dict[str, Ints]:
+    """Codes for every input, as random_frames makes them."""
+    ports = enumerate(graph.inputs)
+    return {port.name: random_frames(replace(graph, inputs=(port,)), frames, seed + at) for at, port in ports}
 
 
 def random_weights(rng: np.random.Generator, outputs: int, inputs: int, bits: int, dead: float = 0.0) -> Ints:
