@@ -7,13 +7,22 @@ from functools import partial
 from typing import Any
 
 from ..errors import GraphError
+from ..ir.add import Add
 from ..ir.argmax import ArgMax
+from ..ir.concat import Concat
+from ..ir.conv2d import Conv2d
 from ..ir.dense import Dense
+from ..ir.depth_to_space import DepthToSpace
 from ..ir.flatten import Flatten
 from ..ir.graph import Bounds, Graph, Ints, IntType, Node, TensorType
+from ..ir.max_pool import MaxPool2d
+from ..ir.pad import Pad
 from ..ir.requantize import Requantize
+from ..ir.slice import Slice
+from ..ir.sum_pool import SumPool2d
 from ..ir.table import Table
 from ..ir.threshold import Threshold
+from ..ir.upsample import Upsample2d
 from .argmax import ArgMaxStage
 from .dense import DenseStage, MakeFunction
 from .function import LaneFunction
@@ -53,17 +62,35 @@ class Unit:
 
     @property
     def kind(self) -> str:
-        return {Dense: "dense", ArgMax: "argmax"}.get(type(self.nodes[0]), "lanewise")
+        node = self.nodes[0]
+        if isinstance(node, Conv2d) and node.is_depthwise:
+            return "depthwise"
+        return KINDS.get(type(node), "lanewise")
 
     @property
     def weight_bits(self) -> int:
         """Bits of one weight as stored; 0 where there are none. Weights of +1 and -1 alone take one bit."""
-        if not isinstance(node := self.nodes[0], Dense):
+        if not isinstance(node := self.nodes[0], Dense | Conv2d):
             return 0
         if (abs(node.weights) == 1).all():
             return 1
         return IntType.of_range(int(node.weights.min()), int(node.weights.max())).bits
 
+
+# What a unit is folded as, by its first operator; a depthwise Conv2d is "depthwise", the others "lanewise".
+KINDS: Mapping[type[Node], str] = {
+    Dense: "dense",
+    Conv2d: "conv",
+    MaxPool2d: "max_pool",
+    SumPool2d: "sum_pool",
+    Add: "add",
+    Concat: "concat",
+    Slice: "slice",
+    Pad: "pad",
+    Upsample2d: "upsample",
+    DepthToSpace: "depth_to_space",
+    ArgMax: "argmax",
+}
 
 # The stages of a unit, one behind the other.
 Build = Callable[[Unit, LayerPlan, Mapping[str, Bounds]], Sequence[Part]]
