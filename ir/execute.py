@@ -1,12 +1,15 @@
 """Runs a graph on integers, exactly: the reference for everything else; and converts at its border."""
 
 from collections.abc import Mapping
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GraphError
 from .graph import Graph, Input, Ints
+
+CHUNK_BYTES = 1 << 26  # of all tensors together
 
 
 def execute(graph: Graph, inputs: Ints | Mapping[str, Ints], *, every: bool = False) -> dict[str, Ints]:
@@ -16,10 +19,24 @@ def execute(graph: Graph, inputs: Ints | Mapping[str, Ints], *, every: bool = Fa
     """
     graph.check()
     tensors = {name: _check_codes(port, codes) for port, name, codes in _ports(graph, inputs)}
-    _check_frames(tensors)
+    frames = _check_frames(tensors)
+    if every:
+        return _evaluate(graph, tensors)
+    # Few frames at a time, because the tensors of thousands of them would not fit into memory.
+    size = max(1, CHUNK_BYTES // (8 * sum(prod(tensor.shape) for tensor in graph.tensors.values())))
+    chunks = []
+    for first in range(0, max(1, frames), size):
+        found = _evaluate(graph, {name: codes[first : first + size] for name, codes in tensors.items()})
+        chunks.append([found[port.tensor] for port in graph.outputs])
+    return {port.name: np.concatenate(parts) for port, parts in zip(graph.outputs, zip(*chunks))}
+
+
+def _evaluate(graph: Graph, tensors: Mapping[str, Ints]) -> dict[str, Ints]:
+    """All tensors, by name, from those of the inputs."""
+    tensors = dict(tensors)
     for node in graph.nodes:
         tensors[node.name] = node.evaluate(*(tensors[name] for name in node.inputs))
-    return tensors if every else {port.name: tensors[port.tensor] for port in graph.outputs}
+    return tensors
 
 
 def quantize_inputs(graph: Graph, reals: NDArray | Mapping[str, NDArray]) -> dict[str, Ints]:
@@ -72,10 +89,12 @@ def _check_codes(port: Input, codes: NDArray) -> Ints:
     return codes
 
 
-def _check_frames(tensors: Mapping[str, Ints]) -> None:
+def _check_frames(tensors: Mapping[str, Ints]) -> int:
+    """How many frames there are, of each input alike."""
     frames = {name: len(codes) for name, codes in tensors.items()}
     if len(set(frames.values())) > 1:
         raise GraphError(f"inputs have different numbers of frames: {frames}; give each the same")
+    return next(iter(frames.values()))
 
 
 def _frames_of(shape: tuple[int, ...]) -> str:

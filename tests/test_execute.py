@@ -1,16 +1,19 @@
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 from espalier.errors import GraphError
 from espalier.ir import (
+    Add,
     Chain,
     Dense,
     Flatten,
     Graph,
     Input,
     IntType,
+    Output,
     TensorType,
     dequantize_outputs,
     execute,
@@ -48,6 +51,23 @@ def test_layers_follow_each_other():
 
 def test_narrow_integer_codes_do_not_wrap():
     assert execute(GRAPH, np.full((1, 1, 2, 2), 15, dtype=np.uint8))["y"] == 150
+
+
+@pytest.mark.parametrize("frames", [0, 1, 2, 7])
+def test_frames_are_taken_a_few_at_a_time(monkeypatch, frames):
+    monkeypatch.setattr(import_module("espalier.ir.execute"), "CHUNK_BYTES", 8 * 9 * 3)  # three frames
+    x = random_frames(GRAPH, frames)
+    np.testing.assert_array_equal(execute(GRAPH, x)["y"], execute(GRAPH, x, every=True)["fc"])
+
+
+def test_several_inputs_and_outputs_go_by_name():
+    ports = tuple(Input(name, TensorType((2,), IntType(4)), (2,)) for name in "ab")
+    graph = Graph(
+        ports, (Add("sum", ("a", "b"), IntType(7), (1, 5)),), (Output("y", "sum", (2,)), Output("z", "b", (2,)))
+    )
+    found = execute(graph, {"b": np.array([[1, 2]]), "a": np.array([[3, 4]])})
+    np.testing.assert_array_equal(found["y"], [[8, 14]])
+    np.testing.assert_array_equal(found["z"], [[1, 2]])
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,15 @@
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from dags import dags
 from espalier.errors import BuildError
 from espalier.ir import Chain, Step, digest, execute, load, save
-from graphs import graphs, mlp, random_frames
+from graphs import graphs, mlp, random_frames, random_inputs
 
 STEPS = (
     Step("Mul", (np.float32(0.1) * np.ones((), np.float32),)),
@@ -27,6 +28,19 @@ def test_loaded_graph_is_the_saved_one(tmp_path, graph):
     loaded = load(tmp_path)
     assert digest(loaded) == digest(graph)
     frames = random_frames(graph)
+    for name, values in execute(graph, frames).items():
+        np.testing.assert_array_equal(execute(loaded, frames)[name], values)
+
+
+@given(graph=dags(transposed=True))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_loaded_graph_of_all_operators_is_the_saved_one(tmp_path, graph):
+    save(graph, tmp_path)
+    loaded = load(tmp_path)
+    for found, node in zip(loaded.nodes, graph.nodes, strict=True):
+        plain = {field.name for field in fields(node) if not isinstance(getattr(node, field.name), np.ndarray)}
+        assert {name: getattr(found, name) for name in plain} == {name: getattr(node, name) for name in plain}
+    frames = random_inputs(graph)
     for name, values in execute(graph, frames).items():
         np.testing.assert_array_equal(execute(loaded, frames)[name], values)
 

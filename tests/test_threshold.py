@@ -11,11 +11,11 @@ def threshold(thresholds, base=0) -> Threshold:
     return Threshold("act1", ("x",), IntType(30, signed=True), thresholds, base)
 
 
-@given(st.integers(0, 9999), st.integers(1, 5), st.integers(1, 9), st.integers(-9, 9))
-def test_counts_the_thresholds_reached(seed, channels, steps, base):
+@given(st.integers(0, 9999), st.integers(1, 5), st.integers(1, 9), st.integers(-9, 9), st.sampled_from([0, 4, 400]))
+def test_counts_the_thresholds_reached(seed, channels, steps, base, frames):
     rng = np.random.default_rng(seed)
     node = threshold(np.sort(rng.integers(-9, 9, (channels, steps)), axis=1), base)
-    x = rng.integers(-12, 12, (4, 2, 1, channels))
+    x = rng.integers(-12, 12, (frames, 2, 1, channels))
     np.testing.assert_array_equal(node.evaluate(x), base + (x[..., None] >= node.thresholds).sum(axis=-1))
 
 
