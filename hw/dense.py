@@ -1,87 +1,100 @@
 # amaranth: UnusedElaboratable=no
 """The ``mac`` engine: a matrix-vector product, simd inputs times pe outputs in each slot."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 
 from ..ir.dense import Dense
-from ..ir.graph import Bounds, Ints, IntType
+from ..ir.graph import Bounds, Ints, IntType, Node
+from ..ir.table import Table
+from ..ir.threshold import Threshold
 from .arithmetic import Term, as_value, delay
 from .buffer import InputBuffer
 from .counters import Walk
-from .function import LaneFunction, by_group, table_rom
+from .finish import Finish, channels_of_lanes
+from .function import table_rom
+from .lower import make_up
 from .mac import MacArray
 from .memory import Rom, choose_style
-from .padding import without_padding
+from .part import Part
 from .plan import LayerPlan
 from .stage import Stage
 from .stream import Beats, lane_shape, split
 from .timing import Schedule
+from .unit import Unit
 from .weights import store
-
-# Given lanes, the type of the sums, the highest, and what each channel lacks: the function that makes up for it.
-MakeFunction = Callable[[int, IntType, int, Ints], LaneFunction]
 
 
 class DenseStage(Stage):
-    """Every group of ``pe`` outputs scans the input, ``simd`` channels a slot; the first group takes it off the stream.
+    """Every group of ``pe`` outputs scans the input, ``simd`` channels a slot; the last slot of a scan starts a beat.
 
-    The last slot of a scan starts an output beat. ``make_function`` turns sums into codes on their way out.
-    reach: of each input; bounds: the reachable sums of each output; pixels: matrix-vector products in a frame.
+    weights: (outputs, positions, channels): an input is so many pixels of so many channels. blocks: the outputs are so
+    many equal blocks, each with an input of its own. The first group of outputs takes the input off the stream, and
+    the others find it in a buffer; ``is_repeated``: the stream brings it again for each group, nothing is kept.
+    reach: of the inputs; sums: what each output can be; result: its type; pixels: matrix-vector products in a frame.
+    function: what turns sums into codes on their way out.
     """
 
     def __init__(
         self,
-        node: Dense,
+        weights: Ints,
         fold: LayerPlan,
         x_type: IntType,
         reach: Bounds,
-        bounds: Bounds,
+        sums: Bounds,
+        result: IntType,
         *,
         pixels: int = 1,
-        make_function: MakeFunction | None = None,
+        blocks: int = 1,
+        is_repeated: bool = False,
+        function: Node | None = None,
     ):
-        self._outputs, inputs = node.weights.shape
-        self._pe = fold.pe
-        self._beats, self._groups = -(-inputs // fold.simd), -(-self._outputs // fold.pe)
-        weights = store(node.weights, x_type, fold.pe, fold.simd)
-        width = weights.dtype.bits * fold.pe * fold.simd
-        style = choose_style(len(weights.words), width) if fold.memory == "auto" else fold.memory
-        self._rom = Rom(weights.words, width, style)
-        self._buffer = InputBuffer(self._beats, fold.simd * x_type.bits, self._groups > 1)
-        self._array = MacArray(x_type, reach, weights, fold.pe, fold.simd, dsp=fold.multiplier == "dsp")
+        outputs, positions, channels = weights.shape
+        self._beats = positions * -(-channels // fold.simd)
+        self._groups = blocks * -(-(outputs // blocks) // fold.pe)
+        stored = store(weights, x_type, fold.pe, fold.simd, blocks)
+        width = stored.dtype.bits * fold.pe * fold.simd
+        style = choose_style(len(stored.words), width) if fold.memory == "auto" else fold.memory
+        self._rom = Rom(stored.words, width, style)
+        is_kept = self._groups > 1 and not is_repeated
+        self._buffer = InputBuffer(self._beats, fold.simd * x_type.bits, is_kept)
+        self._array = MacArray(x_type, reach, stored, fold.pe, fold.simd, dsp=fold.multiplier == "dsp")
 
-        offsets = weights.offsets
-        lowest, highest = int((bounds.low - offsets).min()), int((bounds.high - offsets).max())
-        self._raw = IntType.of_range(lowest, highest)
-        self._function = make_function(fold.pe, self._raw, highest, offsets) if make_function else None
-        self._offsets = offsets if offsets.any() and not self._function else None
+        start, function, sums = begin(function, stored.offsets, sums)
+        self._finish = Finish(function, fold.pe, sums, result, blocks=blocks)
+        starts = start[channels_of_lanes(outputs // blocks, fold.pe, blocks)].reshape(-1, fold.pe)
+        self._start_type = IntType.of_range(int(start.min()), int(start.max()))
+        self._starts = table_rom(starts, self._start_type, "lut") if start.any() else None
 
         self._fetched = max(self._rom.latency, self._buffer.latency)
-        self._is_accumulated = self._beats > 1 or self._array.cycles == 0
-        self._summed = self._fetched + self._array.cycles + int(self._is_accumulated)
-        finish = self._function.cycles if self._function else int(self._offsets is not None)
+        self._is_accumulated = self._beats > 1 or self._array.cycles == 0 or self._starts is not None
+        summed = self._fetched + self._array.cycles + int(self._is_accumulated)
+        self._fetched += max(0, self._finish.lead - summed)
+        self._summed = max(summed, self._finish.lead)
         # One cycle more: the queue's own.
-        self.latency = self._summed + finish + 1
-        y_type = self._function.y_type if self._function else node.result
+        self.latency = self._summed + self._finish.cycles + 1
         slots = np.arange(self._groups * self._beats)
-        takes, starts = slots < self._beats, slots % self._beats == self._beats - 1
-        self.schedule = Schedule(takes={"x": np.tile(takes, pixels)}, starts={"y": np.tile(starts, pixels)})
-        super().__init__({"x": Beats(fold.simd, x_type)}, Beats(fold.pe, y_type))
+        takes, ends = slots < self._beats, slots % self._beats == self._beats - 1
+        self._takes_all = is_repeated or self._groups == 1
+        takes = takes | self._takes_all
+        self.schedule = Schedule(takes={"x": np.tile(takes, pixels)}, starts={"y": np.tile(ends, pixels)})
+        super().__init__({"x": Beats(fold.simd, x_type)}, Beats(fold.pe, self._finish.y_type))
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.walk = walk = Walk(self._beats, self._groups)
         m.submodules.weights, m.submodules.inputs = self._rom, self._buffer
-        fire = self.issue(m, takes=walk.first_group, starts=walk.last_beat)
+        takes = 1 if self._takes_all else walk.first_group
+        fire = self.issue(m, takes=takes, starts=walk.last_beat)
         m.d.comb += [
             walk.step.eq(fire),
             self._rom.address.eq(delay(m, walk.address, self._fetched - self._rom.latency, "address")),
             self._buffer.fresh.eq(self.x.payload),
             self._buffer.taken.eq(self.x.valid & self.x.ready),
-            self._buffer.first.eq(walk.first_group),
+            self._buffer.first.eq(takes),
             self._buffer.beat.eq(walk.beat),
         ]
         # done[c]: the last slot of a scan was issued c cycles ago.
@@ -91,60 +104,66 @@ class DenseStage(Stage):
 
         inputs = delay(m, self._buffer.input, self._fetched - self._buffer.latency, "waiting")
         sums = self._array.build(m, inputs, self._rom.word)
-        totals = self._accumulate(m, sums, walk, fire)
-        values = self._finish(m, totals, done)
+        totals = self._accumulate(m, sums, walk, fire, done)
+        values = self._finish.build(m, totals, done[self._summed - self._finish.lead :])
         self.emit(m, done[-1], values)
         return m
 
-    def _accumulate(self, m: Module, sums: list[Term], walk: Walk, fire: Value) -> list[Signal]:
+    def _accumulate(self, m: Module, sums: list[Term], walk: Walk, fire: Value, done: list[Value]) -> list[Signal]:
         """Sums over the beats of a scan, modulo the width of the result, which holds every final sum."""
         ahead = self._summed - 1
         first = delay(m, walk.first_beat, ahead, "first_beat") if self._beats > 1 else None
         arrived = delay(m, fire, ahead, "arrived", reset=True) if self._beats > 1 else None
+        starts = self._find_starts(m, done, ahead)
         totals = []
-        for output, term in enumerate(sums):
-            value, total = as_value(term), Signal(lane_shape(self._raw), name=f"total_{output}", reset_less=True)
+        for output, (term, start) in enumerate(zip(sums, starts, strict=True)):
+            value, total = (
+                as_value(term),
+                Signal(lane_shape(self._finish.x_type), name=f"total_{output}", reset_less=True),
+            )
             if not self._is_accumulated:
                 m.d.comb += total.eq(value)
             elif first is None:
-                m.d.sync += total.eq(value)
+                m.d.sync += total.eq(value + start)
             else:
+                # The plain operand comes first: a carry cell of 7-series reads it by itself.
                 with m.If(arrived):
-                    m.d.sync += total.eq(Mux(first, 0, total) + value)
+                    m.d.sync += total.eq(value + Mux(first, start, total))
             totals.append(total)
         return totals
 
-    def _finish(self, m: Module, totals: list[Signal], done: list[Value]) -> list[Value]:
-        """Codes, or corrected sums, with zeros in the padding lanes."""
-        values: list[Value] = list(totals)
-        if self._function:
-            m.submodules.function = function = self._function
-            m.d.comb += function.x.eq(Cat(*totals))
-            if function.groups > 1:
-                m.d.comb += function.group.eq(self._group(m, done[self._summed - function.lead], "function"))
-            values = split(function.y, self._pe, function.y_type)
-        elif self._offsets is not None:
-            values = self._correct(m, totals, done)
-        if self._outputs % self._pe == 0:
-            return values
-        return without_padding(values, self._outputs, self._group(m, done[-1], "padding") == self._groups - 1)
+    def _find_starts(self, m: Module, done: list[Value], ahead: int) -> list[Value]:
+        """What the sum of each lane starts from, ``ahead`` cycles after its first slot."""
+        if self._starts is None:
+            return [Value.cast(0)] * self._finish.lanes
+        m.submodules.starts = rom = self._starts
+        m.submodules.starts_group = walk = Walk(1, self._groups)
+        m.d.comb += [walk.step.eq(done[ahead - rom.latency]), rom.address.eq(walk.group)]
+        return split(rom.word, self._finish.lanes, self._start_type)
 
-    def _correct(self, m: Module, totals: list[Signal], done: list[Value]) -> list[Value]:
-        """Add what inverted inputs lack, one constant for each output."""
-        assert self._offsets is not None
-        offsets = by_group(self._offsets.reshape(-1, 1), self._pe, [0])[:, :, 0]
-        dtype = IntType.of_range(int(offsets.min()), int(offsets.max()))
-        m.submodules.offsets = rom = table_rom(offsets, dtype, "lut")
-        m.d.comb += rom.address.eq(self._group(m, done[self._summed - rom.latency], "offset"))
-        corrected = []
-        for output, (total, offset) in enumerate(zip(totals, split(rom.word, len(totals), dtype), strict=True)):
-            held = Signal(lane_shape(self.y_type), name=f"corrected_{output}", reset_less=True)
-            m.d.sync += held.eq(total + offset)
-            corrected.append(held)
-        return corrected
 
-    def _group(self, m: Module, done: Value, name: str) -> Value:
-        """The number of the output group that is ``done`` at this place of the pipeline."""
-        m.submodules[f"{name}_group"] = walk = Walk(1, self._groups)
-        m.d.comb += walk.step.eq(done)
-        return walk.group
+def begin(function: Node | None, offsets: Ints, sums: Bounds) -> tuple[Ints, Node | None, Bounds]:
+    """What the sums start from, the function that remains to be done, and what the sums then are.
+
+    offsets: what the sums lack otherwise. A single threshold is subtracted at the start: then the sign decides.
+    """
+    if isinstance(function, Threshold) and function.thresholds.shape[1] == 1:
+        # One more than the highest sum is never reached.
+        thresholds = np.clip(function.thresholds[:, 0], sums.low, sums.high + 1)
+        zero = replace(function, thresholds=np.zeros_like(function.thresholds))
+        return offsets - thresholds, zero, Bounds(sums.low - thresholds, sums.high - thresholds)
+    if function is None or isinstance(function, Table):
+        return offsets, function, sums
+    return np.zeros_like(offsets), make_up(function, offsets), Bounds(sums.low - offsets, sums.high - offsets)
+
+
+def build_dense(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
+    """One stage: a matrix-vector product for each pixel."""
+    node = unit.nodes[0]
+    assert isinstance(node, Dense)
+    reach, sums = bounds[node.inputs[0]], bounds[node.name]
+    stage = DenseStage(
+        node.weights[:, None], fold, unit.source.dtype, reach, sums, node.result,
+        pixels=unit.source.pixels, function=unit.function,
+    )  # fmt: skip
+    return [Part(unit.name, stage, (unit.source,), unit.result)]

@@ -1,4 +1,4 @@
-"""How the weights of a Dense are stored: as signs, or as integers; and what each form adds to the sum."""
+"""How the weights of a matrix-vector product are stored: as signs, or as integers; and what each form adds to sums."""
 
 from dataclasses import dataclass
 
@@ -25,20 +25,22 @@ class StoredWeights:
     offsets: Ints
 
 
-def store(weights: Ints, x_type: IntType, pe: int, simd: int) -> StoredWeights:
-    """Fold ``weights``, (outputs, inputs), into words in the order of slots: groups of outputs, then of inputs."""
+def store(weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int = 1) -> StoredWeights:
+    """Fold ``weights``, (outputs, positions, inputs), into words in the order of slots: for each block of outputs its
+    groups of ``pe``, in these the positions, in these the groups of ``simd`` inputs; what is ragged is padded."""
     are_signs = bool((np.abs(weights) == 1).all())
     offsets = np.zeros(len(weights), np.int64)
     if are_signs:
         # An inverted input is (2**bits - 1) - x if unsigned, and -1 - x if signed.
         inverted_zero = -1 if x_type.signed else x_type.high
-        offsets = -inverted_zero * (weights < 0).sum(axis=1)
+        offsets = -inverted_zero * (weights < 0).sum(axis=(1, 2))
     values = (weights < 0).astype(np.int64) if are_signs else weights
     low, high = min(0, int(values.min())), max(0, int(values.max()))
     dtype = IntType.of_range(low, high)
-    outputs, inputs = weights.shape
+    positions, inputs = weights.shape[1:]
+    outputs = len(weights) // blocks
     groups, beats = -(-outputs // pe), -(-inputs // simd)
-    padded = np.zeros((groups * pe, beats * simd), np.int64)
-    padded[:outputs, :inputs] = values
-    tiles = padded.reshape(groups, pe, beats, simd).transpose(0, 2, 1, 3).reshape(groups * beats, pe * simd)
+    padded = np.zeros((blocks, groups * pe, positions, beats * simd), np.int64)
+    padded[:, :outputs, :, :inputs] = values.reshape(blocks, outputs, positions, inputs)
+    tiles = padded.reshape(blocks * groups, pe, positions * beats, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
     return StoredWeights(words_of(tiles, dtype.bits), dtype, low, high, are_signs, offsets)
