@@ -37,7 +37,7 @@ class Finish:
     def build(self, m: Module, totals: Sequence[Value], done: Sequence[Value]) -> list[Value]:
         """The values to emit with ``done[lead + cycles]``.
 
-        totals: one of ``x_type`` for each lane; done: whether a beat has come so far; those of ``done[lead]`` are there.
+        totals: one of ``x_type`` for each lane, with ``done[lead]``; done: whether a beat has come so far.
         """
         values: list[Value] = list(totals)
         if self._function:

@@ -22,7 +22,6 @@ from .part import Part
 from .plan import LayerPlan
 from .unit import Unit
 
-
 # The stages of a unit, one behind the other.
 Build = Callable[[Unit, LayerPlan, Mapping[str, Bounds]], Sequence[Part]]
 
