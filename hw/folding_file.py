@@ -4,9 +4,10 @@
      "layers": {"fc1": {"engine": "mac", "pe": 16, "simd": 49, "multiplier": "lut", "memory": "auto"}},
      "depths": {"fc1": 4}}
 
-Every key may be left out: what a layer does not say is planned. pe: outputs side by side (lanewise layers and ArgMax:
+Every key may be left out: what a layer does not say is planned. pe: outputs side by side (layers without weights:
 channels per cycle). simd: inputs per cycle. depths: beats in the queue behind a stage. A file of FINN's works too:
-its entries with "PE" and "SIMD", in order, are taken for the dense layers, in order.
+its entries with "PE" and "SIMD", in order, are taken for the dense and convolution layers, in order; its entries with
+one of them, as windows and pools have, are left out.
 """
 
 import json
@@ -28,13 +29,14 @@ DEEPEST_QUEUE = 1 << 16
 
 @dataclass(frozen=True)
 class Folding:
-    """What a folding file says, its values checked; ``dense`` instead of ``layers`` where it gives no names."""
+    """What a folding file says, its values checked; ``in_order``, of layers with weights, instead of ``layers`` where
+    it does not name them as we do."""
 
     clock_mhz: float | None = None
     interface: Interface | None = None
     layers: Mapping[str, Given] = field(default_factory=dict)
     depths: Mapping[str, int] = field(default_factory=dict)
-    dense: tuple[Given, ...] = ()
+    in_order: tuple[Given, ...] = ()
 
 
 def write_plan(plan: Plan, path: Path) -> None:
@@ -45,7 +47,7 @@ def read_plan(path: Path) -> Plan:
     """The plan that ``write_plan`` wrote."""
     given = asdict(read_folding(path))
     layers = {name: LayerPlan(**layer) for name, layer in given.pop("layers").items()}
-    del given["dense"]
+    del given["in_order"]
     return Plan(layers=layers, **{key: value for key, value in given.items() if value is not None})
 
 
@@ -60,7 +62,7 @@ def read_folding(path: Path) -> Folding:
     where = path.name
     entries = _table(where, document)
     if "layers" not in entries and any("PE" in entry for entry in entries.values() if isinstance(entry, dict)):
-        return Folding(dense=_finn_folds(entries))
+        return Folding(in_order=_finn_folds(entries))
     _known(where, entries, ("clock_mhz", "interface", "layers", "depths"))
     layers = {name: _layer(name, entry) for name, entry in _table(where, entries.get("layers", {}), "layers").items()}
     given = _table(where, entries.get("depths", {}), "depths")
@@ -69,10 +71,10 @@ def read_folding(path: Path) -> Folding:
 
 
 def _finn_folds(entries: Mapping[str, Any]) -> tuple[Given, ...]:
-    """Of FINN's dense layers, which have both PE and SIMD; other layers have one of them, or neither."""
+    """Of FINN's layers with weights, which have both PE and SIMD; other layers have one of them, or neither."""
     folds = {name: entry for name, entry in entries.items() if isinstance(entry, dict) and {"PE", "SIMD"} <= set(entry)}
     if not folds:
-        raise PlanError(f"{', '.join(entries)}: no entry has PE and SIMD; give both for each dense layer")
+        raise PlanError(f"{', '.join(entries)}: no entry has PE and SIMD; give both for each layer with weights")
     return tuple(
         {"pe": _count(f"{name}: PE", entry["PE"]), "simd": _count(f"{name}: SIMD", entry["SIMD"])}
         for name, entry in folds.items()

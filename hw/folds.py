@@ -1,25 +1,47 @@
 """The folds that a unit can have: lanes side by side against cycles per frame."""
 
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 from ..errors import PlanError
-from .operators import Unit
+from ..ir.conv2d import Conv2d
+from ..ir.depth_to_space import DepthToSpace
+from ..ir.graph import TensorType
+from ..ir.max_pool import MaxPool2d
+from ..ir.sum_pool import SumPool2d
+from .unit import Unit
+
+MATRICES = ("dense", "conv", "depthwise")
+"""The kinds with weights, which FINN's files fold by PE and SIMD."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """cycles: slots per frame. multipliers: products per cycle. padding: lanes that a whole scan leaves idle.
-
-    lanes: channels taken per cycle.
+    """takes: channels in a beat of each input; makes: of the result. cycles: slots per frame of the slowest process.
+    multipliers: products per cycle. padding: lanes that a whole scan leaves idle.
     """
 
     pe: int
     simd: int
-    lanes: int
+    takes: tuple[int, ...]
+    makes: int
     cycles: int
-    multipliers: int
-    padding: int
+    multipliers: int = 0
+    padding: int = 0
+
+
+@dataclass(frozen=True)
+class Space:
+    """All folds of a unit: each pe of ``pes`` with each simd of ``simds``, ascending; of_pe, of_simd: what they count,
+    ``fold`` tells what comes of them."""
+
+    pes: Sequence[int]
+    simds: Sequence[int]
+    fold: Callable[[int, int], Fold]
+    of_pe: str = "channels"
+    of_simd: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,24 +62,35 @@ class Choice:
         return [fold for fold in met if fold.multipliers == fewest]
 
 
-def choose_from(unit: Unit, pe: int | None = None, simd: int | None = None) -> Choice:
-    """Every fold of a dense ``unit`` with a smallest pe and simd for its cycles, every number of lanes for another;
-    ``pe`` and ``simd`` fix one or both.
+def choose_from(unit: Unit, pe: int | None = None, simd: int | None = None, also: Collection[int] = ()) -> Choice:
+    """Every fold of ``unit`` with a smallest pe and simd for its cycles; ``pe`` and ``simd`` fix one or both.
 
+    also: lanes that neighbours may have; a unit without weights can have any of them, to go without a converter.
     Raises PlanError where a fixed fold is larger than the layer.
     """
-    inputs, outputs = unit.source.channels, unit.result.channels
-    if unit.kind != "dense":
-        lanes = range(1, inputs + 1) if pe is None else [_checked(unit, "pe", pe, inputs, "channels")]
-        return Choice(unit, tuple(_lanewise(unit, count) for count in lanes))
-    pes = _sizes(outputs) if pe is None else [_checked(unit, "pe", pe, outputs, "outputs")]
-    simds = _sizes(inputs) if simd is None else [_checked(unit, "simd", simd, inputs, "inputs")]
-    return Choice(unit, tuple(_dense(unit, a, b) for a in pes for b in simds))
+    space = SPACES.get(unit.kind, _lanewise)(unit)
+    more = [] if unit.kind in MATRICES else [lanes for lanes in also if lanes <= space.pes[-1]]
+    pes = sorted({*space.pes, *more}) if pe is None else [_checked(unit, "pe", pe, space.pes[-1], space.of_pe)]
+    simds = space.simds if simd is None else [_checked(unit, "simd", simd, space.simds[-1], space.of_simd)]
+    return Choice(unit, tuple(space.fold(a, b) for a in pes for b in simds))
+
+
+def reads(unit: Unit) -> tuple[TensorType, ...]:
+    """The types as which a unit reads its inputs: channels in filter groups, or of the pixels to be, are pixels."""
+    node, source = unit.nodes[0], unit.source
+    parts = node.groups if unit.kind == "conv" and isinstance(node, Conv2d) else 1
+    if isinstance(node, DepthToSpace) and node.order == "DCR":
+        parts = node.block**2
+    return (TensorType((source.pixels * parts, source.channels // parts), source.dtype), *unit.sources[1:])
 
 
 def _sizes(count: int) -> list[int]:
-    """The sizes worth having: a larger one with as many parts would do no more, in the same time."""
+    """The sizes worth having, ascending: a larger one with as many parts would do no more, in the same time."""
     return sorted({-(-count // parts) for parts in range(1, count + 1)})
+
+
+def _parts(count: int, size: int) -> int:
+    return -(-count // size)
 
 
 def _checked(unit: Unit, key: str, given: int, largest: int, what: str) -> int:
@@ -69,13 +102,124 @@ def _checked(unit: Unit, key: str, given: int, largest: int, what: str) -> int:
     return given
 
 
-def _dense(unit: Unit, pe: int, simd: int) -> Fold:
-    outputs, inputs = unit.result.channels, unit.source.channels
-    groups, beats = -(-outputs // pe), -(-inputs // simd)
-    padding = groups * pe - outputs + beats * simd - inputs
-    return Fold(pe, simd, simd, unit.source.pixels * groups * beats, pe * simd, padding)
+def _dense(unit: Unit) -> Space:
+    outputs, inputs, pixels = unit.result.channels, unit.source.channels, unit.source.pixels
+
+    def fold(pe: int, simd: int) -> Fold:
+        groups, beats = _parts(outputs, pe), _parts(inputs, simd)
+        padding = groups * pe - outputs + beats * simd - inputs
+        return Fold(pe, simd, (simd,), pe, pixels * groups * beats, pe * simd, padding)
+
+    return Space(_sizes(outputs), _sizes(inputs), fold, "outputs", "inputs")
 
 
-def _lanewise(unit: Unit, lanes: int) -> Fold:
-    beats = -(-unit.source.channels // lanes)
-    return Fold(lanes, 1, lanes, unit.source.pixels * beats, 0, beats * lanes - unit.source.channels)
+def _conv(unit: Unit) -> Space:
+    """A window beat after the other; where simd is more than a pixel has, several pixels of the window at once."""
+    node, source, windows = unit.nodes[0], unit.source, unit.result.pixels
+    assert isinstance(node, Conv2d)
+    taps, inputs, outputs = prod(node.kernel), source.channels // node.groups, node.outputs // node.groups
+
+    def fold(pe: int, simd: int) -> Fold:
+        groups, multipliers = _parts(outputs, pe), pe * simd
+        makes, padding = pe, groups * pe - outputs
+        if simd <= inputs:
+            beats = _parts(inputs, simd)
+            reading, filling = windows * node.groups * groups * taps * beats, source.pixels * node.groups * beats
+            idle = taps * (beats * simd - inputs)
+            return Fold(pe, simd, (simd,), makes, max(reading, filling), multipliers, padding + idle)
+        beats = _parts(taps * inputs, simd)
+        cycles = windows * groups * beats + _pixels_without_window(node, source)
+        return Fold(pe, simd, (inputs,), makes, cycles, multipliers, padding + beats * simd - taps * inputs)
+
+    whole = node.groups == 1 and node.dilation == (1, 1)
+    more = [size for size in _sizes(taps * inputs) if size > inputs] if whole else []
+    which = "outputs" if node.groups == 1 else "outputs in a group"
+    of_simd = "inputs in a window" if more else "inputs" if node.groups == 1 else "inputs in a group"
+    return Space(_sizes(outputs), [*_sizes(inputs), *more], fold, which, of_simd)
+
+
+def _pixels_without_window(node: Conv2d, source: TensorType) -> int:
+    """How many pixels of the padded image complete no window: a stage that takes whole pixels spends a slot on each."""
+    height, width, _ = source.shape
+    top, left, bottom, right = node.padding
+    rows = (height + top + bottom - node.kernel[0]) // node.stride[0] + 1
+    columns = (width + left + right - node.kernel[1]) // node.stride[1] + 1
+    return (height + top + bottom) * (width + left + right) - rows * columns
+
+
+def _depthwise(unit: Unit) -> Space:
+    node = unit.nodes[0]
+    assert isinstance(node, Conv2d)
+    return _channels(unit, _windowed(unit, prod(node.kernel)), multiplies=True)
+
+
+def _pool(unit: Unit) -> Space:
+    """Windows that do not overlap are reduced as their pixels come; others are read one tap after the other."""
+    node = unit.nodes[0]
+    assert isinstance(node, MaxPool2d | SumPool2d)
+    overlap = any(size > step for size, step in zip(node.kernel, node.stride))
+    return _channels(unit, _windowed(unit, prod(node.kernel)) if overlap else unit.source.pixels)
+
+
+def _windowed(unit: Unit, taps: int) -> int:
+    """Slots per group of channels of a reader of windows, or of what fills its buffer."""
+    return max(unit.result.pixels * taps, unit.source.pixels)
+
+
+def _lanewise(unit: Unit) -> Space:
+    return _channels(unit, max(unit.source.pixels, unit.result.pixels))
+
+
+def _argmax(unit: Unit) -> Space:
+    return _channels(unit, unit.source.pixels, counted=unit.source)
+
+
+def _slice(unit: Unit) -> Space:
+    return _channels(unit, unit.source.pixels, counted=unit.source)
+
+
+def _channels(unit: Unit, slots: int, *, counted: TensorType | None = None, multiplies: bool = False) -> Space:
+    """pe channels side by side all the way: ``slots`` slots for each group of those of ``counted``, else the result."""
+    channels = (counted or unit.result).channels
+
+    def fold(pe: int, simd: int) -> Fold:
+        groups = _parts(channels, pe)
+        takes = tuple(min(pe, source.channels) for source in reads(unit))
+        idle = groups * pe - channels
+        multipliers = pe if multiplies else 0
+        return Fold(pe, simd, takes, min(pe, unit.result.channels), slots * groups, multipliers, idle)
+
+    return Space(_sizes(channels), [1], fold)
+
+
+def _concat(unit: Unit) -> Space:
+    """A slot for each beat that one of the inputs brings."""
+    channels, sources = unit.result.channels, unit.sources
+
+    def fold(pe: int, simd: int) -> Fold:
+        takes = tuple(min(pe, source.channels) for source in sources)
+        beats = sum(_parts(source.channels, lanes) for source, lanes in zip(sources, takes))
+        return Fold(pe, simd, takes, pe, unit.result.pixels * beats)
+
+    return Space(_sizes(channels), [1], fold)
+
+
+def _depth_to_space(unit: Unit) -> Space:
+    node = unit.nodes[0]
+    assert isinstance(node, DepthToSpace)
+    space = _channels(unit, unit.result.pixels)
+    # The channels of one pixel to be lie apart: they are read one by one.
+    return space if node.order == "DCR" else Space([1], [1], space.fold)
+
+
+SPACES: Mapping[str, Callable[[Unit], Space]] = {
+    "dense": _dense,
+    "conv": _conv,
+    "depthwise": _depthwise,
+    "max_pool": _pool,
+    "sum_pool": _pool,
+    "concat": _concat,
+    "slice": _slice,
+    "depth_to_space": _depth_to_space,
+    "argmax": _argmax,
+}

@@ -9,10 +9,12 @@ Interface = Literal["stream", "axi-stream"]
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """How one stage is built.
+    """How one layer is built.
 
-    pe: outputs computed side by side; for lanewise stages and ArgMax, channels taken per cycle.
-    simd: inputs of a dense layer taken per cycle; 1 elsewhere.
+    pe: outputs computed side by side, of one group of filters where a convolution has several; for layers that treat
+        channels alone, channels per cycle.
+    simd: inputs of a dense layer taken per cycle, or of a convolution: of one pixel and group of filters, or, where it
+        is more than that and there is one group, of several pixels of the window at once. 1 elsewhere.
     """
 
     engine: Literal["mac"] = "mac"
@@ -24,7 +26,7 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """One ``LayerPlan`` per stage name; ``depths`` holds the queues, by link name, whose depth is not searched."""
+    """One ``LayerPlan`` per unit name; ``depths`` holds the queues, by link name, whose depth is not searched."""
 
     clock_mhz: float = 100.0
     layers: Mapping[str, LayerPlan] = field(default_factory=dict)

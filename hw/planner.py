@@ -3,19 +3,19 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from functools import cache
 from math import inf
-from operator import add
 from typing import Any
 
 from ..errors import PlanError
 from ..ir.graph import Graph
 from .design import Design, filling
 from .folding_file import Folding, Given
-from .folds import Choice, Fold, choose_from
-from .operators import Unit, made_as, units
+from .folds import MATRICES, Choice, choose_from
+from .matching import choose_matching
+from .operators import units
 from .plan import Interface, LayerPlan, Plan
 from .queues import Analysis
+from .unit import Unit
 
 DEFAULT_CLOCK_MHZ = 100.0
 
@@ -34,8 +34,8 @@ def plan(
 ) -> Plan:
     """The plan of fewest multipliers that reaches ``fps``; without ``fps``, the fastest of at most ``multipliers``.
 
-    multipliers: pe x simd, added up over the dense layers, whatever their width; without ``fps`` the default is 64 for
-        the layers that ``folding`` leaves open.
+    multipliers: pe x simd, added up over the layers with weights, whatever their width; without ``fps`` the default is
+        64 for the layers that ``folding`` leaves open.
     folding: what the user decides for himself; ``clock_mhz`` (default 100) and ``interface`` given here go before it.
     Raises PlanError where the target cannot be reached, saying what can, and where ``folding`` does not fit the graph.
     """
@@ -45,11 +45,12 @@ def plan(
         raise PlanError(f"a clock of {clock_mhz:g} MHz; it must be above 0")
     found = units(graph)
     given = _given_layers(found, folding)
-    choices = [choose_from(unit, given[unit.name].get("pe"), given[unit.name].get("simd")) for unit in found]
+    also = {layer[key] for layer in given.values() for key in ("pe", "simd") if key in layer}
+    choices = [choose_from(unit, given[unit.name].get("pe"), given[unit.name].get("simd"), also) for unit in found]
     if fps is None and multipliers is None:
         multipliers = DEFAULT_MULTIPLIERS + sum(c.folds[0].multipliers for c in choices if len(c.folds) == 1)
     cycles = _fastest(choices, multipliers) if fps is None else _cycles_for(choices, fps, clock_mhz, multipliers)
-    folds = _choose(graph, choices, cycles)
+    folds = choose_matching(graph, choices, cycles)
     layers = {name: LayerPlan(**{**given[name], "pe": fold.pe, "simd": fold.simd}) for name, fold in folds.items()}
     return Plan(clock_mhz, layers, folding.depths, interface or folding.interface or "stream")
 
@@ -81,19 +82,24 @@ def plan_table(design: Design, analysis: Analysis) -> list[dict[str, Any]]:
 def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
     """What the user says about each unit, which may be nothing."""
     given: dict[str, Given] = {unit.name: {} for unit in found}
-    dense = [unit.name for unit in found if unit.kind == "dense"]
-    if folding.dense and len(folding.dense) != len(dense):
+    ordered = [unit.name for unit in found if unit.kind in MATRICES]
+    if folding.in_order and len(folding.in_order) != len(ordered):
         raise PlanError(
-            f"the folding file folds {len(folding.dense)} dense layers, but the model has {len(dense)}: "
-            f"{', '.join(dense)}"
+            f"the folding file folds {len(folding.in_order)} layers with weights, but the model has {len(ordered)}: "
+            f"{', '.join(ordered)}"
         )
-    given |= dict(zip(dense, folding.dense, strict=False))
+    given |= dict(zip(ordered, folding.in_order, strict=False))
+    without = [unit.name for unit in found if unit.kind not in ("dense", "conv")]
     for name, layer in folding.layers.items():
         if name not in given:
             raise PlanError(f"the folding file folds {name!r}, which is no layer; layers: {', '.join(given)}")
-        if name not in dense and layer.get("simd", 1) != 1:
-            raise PlanError(f"{name}: simd {layer['simd']}, but only dense layers have one; fold it by pe alone")
         given[name] = layer
+    for name in without:
+        if given[name].get("simd", 1) != 1:
+            raise PlanError(
+                f"{name}: simd {given[name]['simd']}, but only dense and convolution layers have one; "
+                "fold it by pe alone"
+            )
     return given
 
 
@@ -141,37 +147,3 @@ def _rounded(fps: float) -> str:
 
 def _needed(choices: Iterable[Choice], cycles: int) -> int:
     return sum(choice.within(cycles)[0].multipliers for choice in choices)
-
-
-def _choose(graph: Graph, choices: Sequence[Choice], cycles: int) -> dict[str, Fold]:
-    """Of the folds of fewest multipliers that keep pace, those that together take the fewest converters between unequal
-    lanes; then the least padding, the fewest cycles, the fewest outputs side by side."""
-    readers: dict[str, list[Choice]] = {}
-    for choice in choices:
-        for tensor in choice.unit.inputs:
-            readers.setdefault(made_as(graph, tensor), []).append(choice)
-
-    @cache
-    def best_from(tensor: str, lanes: int | None) -> tuple[tuple[int, ...], dict[str, Fold]]:
-        """Effort and folds of all that follows ``tensor``, emitted with ``lanes``, or as many as are wanted."""
-        effort, folds = (0, 0, 0, 0), {}
-        for choice in readers.get(tensor, ()):
-            added, after = min(
-                (of_fold(choice, fold, lanes) for fold in choice.within(cycles)), key=lambda found: found[0]
-            )
-            effort, folds = _add(effort, added), folds | after
-        return effort, folds
-
-    def of_fold(choice: Choice, fold: Fold, lanes: int | None) -> tuple[tuple[int, ...], dict[str, Fold]]:
-        unit = choice.unit
-        later, folds = best_from(unit.output, min(fold.pe, unit.result.channels))
-        converters = int(lanes not in (None, fold.lanes))
-        own = (converters, fold.padding, fold.cycles, fold.pe) if fold.multipliers else (converters, 0, 0, fold.pe)
-        return _add(own, later), {unit.name: fold, **folds}
-
-    found = {name: fold for port in graph.inputs for name, fold in best_from(port.name, None)[1].items()}
-    return {choice.unit.name: found[choice.unit.name] for choice in choices}
-
-
-def _add(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(map(add, a, b))

@@ -33,7 +33,7 @@ def test_finn_folding_gives_the_dense_layers_in_order(tmp_path):
         "MatrixVectorActivation_1": {"PE": 8, "SIMD": 8, "ram_style": "auto"},
         "LabelSelect_Batch_0": {"PE": 1},
     }
-    assert read(tmp_path, document).dense == ({"pe": 16, "simd": 49}, {"pe": 8, "simd": 8})
+    assert read(tmp_path, document).in_order == ({"pe": 16, "simd": 49}, {"pe": 8, "simd": 8})
 
 
 def test_finn_layers_without_a_pair_are_an_error(tmp_path):

@@ -109,7 +109,7 @@ def test_default_budget_is_for_what_the_folding_leaves_open():
 
 
 def test_folds_without_names_go_to_the_dense_layers_in_order():
-    folding = Folding(dense=({"pe": 2, "simd": 3}, {"pe": 1, "simd": 4}))
+    folding = Folding(in_order=({"pe": 2, "simd": 3}, {"pe": 1, "simd": 4}))
     found = plan(perceptron(12, 10, 6, argmax=True), folding=folding)
     assert found.layers["fc1"] == LayerPlan(pe=2, simd=3)
     assert found.layers["fc2"] == LayerPlan(pe=1, simd=4)
@@ -122,8 +122,8 @@ def test_folds_without_names_go_to_the_dense_layers_in_order():
         (Folding(layers={"fc1": {"pe": 11}}), "fc1: fold larger than the layer: pe 11, but it has 10 outputs"),
         (Folding(layers={"fc1": {"simd": 13}}), "fc1: fold larger than the layer: simd 13, but it has 12 inputs"),
         (Folding(layers={"best": {"pe": 7}}), "best: fold larger than the layer: pe 7, but it has 6 channels"),
-        (Folding(layers={"best": {"simd": 2}}), "best: simd 2, but only dense layers have one"),
-        (Folding(dense=({"pe": 1, "simd": 1},)), "folds 1 dense layers, but the model has 2: fc1, fc2"),
+        (Folding(layers={"best": {"simd": 2}}), "best: simd 2, but only dense and convolution layers have one"),
+        (Folding(in_order=({"pe": 1, "simd": 1},)), "folds 1 layers with weights, but the model has 2: fc1, fc2"),
     ],
 )
 def test_folding_that_does_not_fit_is_explained(folding, words):
