@@ -101,20 +101,20 @@ class Conv2d(Node):
         return products.transpose(1, 0, 2).reshape(-1, *shape)
 
     def bounds(self, x: Bounds) -> Bounds:
-        """Exact if the image is larger than its windows and holds no channel that cannot be pad_value."""
-        low, high = (self._of_taps(values) for values in (x.low, x.high))
-        padded = padded_taps(self.kernel, self.dilation, self.padding)[None, :, :, None]
-        low = np.where(padded, np.minimum(low, self.pad_value), low)
-        high = np.where(padded, np.maximum(high, self.pad_value), high)
-        largest = max(int(high.max()), -int(low.min()))
+        """Exact if the image is larger than its windows and pad_value is one of the values that every input has."""
+        largest = max(int(x.high.max()), -int(x.low.min()), abs(self.pad_value) if any(self.padding) else 0)
         if largest_sum(self.weights, largest) >= 2**62:
             raise GraphError(f"{self.name}: its sums need more than 62 bits; lower weight_bits or activation_bits")
-        rows = (self.groups, self.outputs // self.groups, -1)
-        low, high = (values.reshape(self.groups, 1, -1) for values in (low, high))
-        found = reach_of_products(self.weights.reshape(rows), low, high)
-        return Bounds(found.low.reshape(-1), found.high.reshape(-1))
+        # Of each tap, (outputs, *kernel): its inputs lie all in the image or all in the padding.
+        found = reach_of_products(self.weights, self._of_outputs(x.low), self._of_outputs(x.high))
+        padded, outside = (
+            padded_taps(self.kernel, self.dilation, self.padding),
+            self.weights.sum(axis=-1) * self.pad_value,
+        )
+        low = np.where(padded, np.minimum(found.low, outside), found.low)
+        high = np.where(padded, np.maximum(found.high, outside), found.high)
+        return Bounds(low.sum(axis=(1, 2)), high.sum(axis=(1, 2)))
 
-    def _of_taps(self, values: Ints) -> Ints:
-        """(groups, *kernel, inputs of a group) of what each channel has everywhere."""
-        values = values.reshape(self.groups, 1, 1, -1)
-        return np.broadcast_to(values, (self.groups, *self.kernel, values.shape[-1]))
+    def _of_outputs(self, values: Ints) -> Ints:
+        """(outputs, 1, 1, inputs of a group) of what each channel of the input has."""
+        return values.reshape(self.groups, 1, 1, -1).repeat(self.outputs // self.groups, axis=0)

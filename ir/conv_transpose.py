@@ -75,6 +75,7 @@ class ConvTranspose2d(Node):
         return y[:, top : top + rows, left : left + columns]
 
     def bounds(self, x: Bounds) -> Bounds:
+        """Those of its Conv2d in subpixel.py: exact if no channel is above or below 0 throughout."""
         if largest_sum(self.weights, max(int(x.high.max()), -int(x.low.min()))) >= 2**62:
             raise GraphError(f"{self.name}: its sums need more than 62 bits; lower weight_bits or activation_bits")
         # Those of one tap, (outputs, *kernel); near the border some taps have no pixel and add 0.
@@ -92,7 +93,7 @@ class ConvTranspose2d(Node):
         )
 
     def _absent(self, axis: int) -> list[bool]:
-        """By tap of one axis: whether some pixel of the output that it belongs to has no pixel of the input for it."""
+        """By tap of one axis: whether it can lie outside of the image for some pixel in a block of the output."""
         size, stride = self.kernel[axis], self.stride[axis]
         first, last = self.padding[axis], size - 1 - self.padding[axis + 2] + self.output_padding[axis]
-        return [tap - stride >= first or tap + stride <= last for tap in range(size)]
+        return [tap // stride > first // stride or tap // stride < last // stride for tap in range(size)]
