@@ -34,6 +34,7 @@ class DenseStage(Stage):
     weights: (outputs, positions, channels): an input is so many pixels of so many channels. blocks: the outputs are so
     many equal blocks, each with an input of its own. The first group of outputs takes the input off the stream, and
     the others find it in a buffer; ``is_repeated``: the stream brings it again for each group, nothing is kept.
+    is_lanewise: each output has inputs of its own, so that a beat holds ``simd`` for each of ``pe`` outputs.
     reach: of the inputs; sums: what each output can be; result: its type; pixels: matrix-vector products in a frame.
     function: what turns sums into codes on their way out.
     """
@@ -50,6 +51,7 @@ class DenseStage(Stage):
         pixels: int = 1,
         blocks: int = 1,
         is_repeated: bool = False,
+        is_lanewise: bool = False,
         function: Node | None = None,
     ):
         outputs, positions, channels = weights.shape
@@ -58,10 +60,13 @@ class DenseStage(Stage):
         stored = store(weights, x_type, fold.pe, fold.simd, blocks)
         width = stored.dtype.bits * fold.pe * fold.simd
         style = choose_style(len(stored.words), width) if fold.memory == "auto" else fold.memory
-        self._rom = Rom(stored.words, width, style)
-        is_kept = self._groups > 1 and not is_repeated
-        self._buffer = InputBuffer(self._beats, fold.simd * x_type.bits, is_kept)
-        self._array = MacArray(x_type, reach, stored, fold.pe, fold.simd, dsp=fold.multiplier == "dsp")
+        words = stored.words if len(set(stored.words)) > 1 else stored.words[:1]
+        self._rom = Rom(words, width, style)
+        lanes = fold.pe * fold.simd if is_lanewise else fold.simd
+        is_kept = self._groups > 1 and not is_repeated and not is_lanewise
+        self._buffer = InputBuffer(self._beats, lanes * x_type.bits, is_kept)
+        dsp = fold.multiplier == "dsp"
+        self._array = MacArray(x_type, reach, stored, fold.pe, fold.simd, dsp=dsp, is_lanewise=is_lanewise)
 
         start, function, sums = begin(function, stored.offsets, sums)
         self._finish = Finish(function, fold.pe, sums, result, blocks=blocks)
@@ -78,10 +83,10 @@ class DenseStage(Stage):
         self.latency = self._summed + self._finish.cycles + 1
         slots = np.arange(self._groups * self._beats)
         takes, ends = slots < self._beats, slots % self._beats == self._beats - 1
-        self._takes_all = is_repeated or self._groups == 1
+        self._takes_all = not is_kept
         takes = takes | self._takes_all
         self.schedule = Schedule(takes={"x": np.tile(takes, pixels)}, starts={"y": np.tile(ends, pixels)})
-        super().__init__({"x": Beats(fold.simd, x_type)}, Beats(fold.pe, self._finish.y_type))
+        super().__init__({"x": Beats(lanes, x_type)}, Beats(fold.pe, self._finish.y_type))
 
     def elaborate(self, platform):
         m = Module()

@@ -16,10 +16,22 @@ class MacArray:
     """Describes the array; :meth:`build` adds it to a module and returns a Term for each output.
 
     reach: of the inputs; cycles: registers from inputs and weights to the sums. Signs invert inputs (XNOR).
+    is_lanewise: each output has ``simd`` inputs of its own, instead of all of them the same.
     """
 
-    def __init__(self, x_type: IntType, reach: Bounds, weights: StoredWeights, pe: int, simd: int, *, dsp: bool):
+    def __init__(
+        self,
+        x_type: IntType,
+        reach: Bounds,
+        weights: StoredWeights,
+        pe: int,
+        simd: int,
+        *,
+        dsp: bool,
+        is_lanewise: bool = False,
+    ):
         self._x_type, self._weights, self._pe, self._simd = x_type, weights, pe, simd
+        self._is_lanewise = is_lanewise
         # Padding lanes are zero.
         self._low, self._high = min(0, int(reach.low.min())), max(0, int(reach.high.max()))
         is_product = not weights.are_signs and min(x_type.bits, weights.dtype.bits) > 1
@@ -28,12 +40,14 @@ class MacArray:
         _, self.cycles = self._sum(Module(), inputs, word, 0)
 
     def build(self, m: Module, inputs: Value, word: Value) -> list[Term]:
-        """inputs: the simd lanes of a beat; word: the weights of the slot."""
-        weights = Value.cast(word)
-        return [
-            self._sum(m, inputs, weights.word_select(output, self._simd * self._weights.dtype.bits), output)[0]
-            for output in range(self._pe)
-        ]
+        """inputs: the lanes of a beat; word: the weights of the slot."""
+        lanes, weights = Value.cast(inputs), Value.cast(word)
+        sums = []
+        for output in range(self._pe):
+            own = lanes.word_select(output, self._simd * self._x_type.bits) if self._is_lanewise else lanes
+            factors = weights.word_select(output, self._simd * self._weights.dtype.bits)
+            sums.append(self._sum(m, own, factors, output)[0])
+        return sums
 
     def _sum(self, m: Module, inputs: Value, weights: Value, output: int) -> tuple[Term, int]:
         """The sum of one output lane, and its cycles."""

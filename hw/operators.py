@@ -15,6 +15,7 @@ from ..ir.sum_pool import SumPool2d
 from ..ir.table import Table
 from ..ir.threshold import Threshold
 from .argmax import ArgMaxStage
+from .conv2d import build_conv2d
 from .dense import build_dense
 from .lanewise import LanewiseStage
 from .lower import lower
@@ -49,6 +50,7 @@ def _argmax(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequen
 
 STAGES: Mapping[type[Node], Build] = {
     Dense: build_dense,
+    Conv2d: build_conv2d,
     Threshold: _lanewise,
     Requantize: _lanewise,
     Table: _lanewise,

@@ -1,0 +1,56 @@
+# amaranth: UnusedElaboratable=no
+"""Conv2d: a line buffer that sends windows, and the matrix-vector product of each of them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..errors import PlanError
+from ..ir.conv2d import Conv2d
+from ..ir.graph import Bounds, TensorType
+from .dense import DenseStage
+from .depthwise import build_depthwise
+from .part import Part
+from .plan import LayerPlan
+from .unit import Unit
+from .window import sliding_window
+
+
+def build_conv2d(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
+    """The stages of the window, then the product; a window comes once for each group of ``pe`` outputs.
+
+    Up to the channels of a filter group, ``simd`` channels of a pixel come in a beat; beyond, a piece of the flat window.
+    """
+    node = unit.nodes[0]
+    assert isinstance(node, Conv2d)
+    if node.is_depthwise:
+        return build_depthwise(unit, fold, bounds)
+    rows, columns, _ = node.shape(unit.source)
+    outputs, channels = node.outputs // node.groups, node.weights.shape[3]
+    is_parallel = fold.simd > channels
+    if is_parallel and node.groups > 1:
+        raise PlanError(
+            f"{unit.name}: simd {fold.simd}, but its {node.groups} groups have {channels} inputs each; "
+            f"lower simd to {channels} or less"
+        )
+    window = sliding_window(
+        unit.name, unit.source, fold.simd, node.kernel, node.stride, node.dilation, node.padding,
+        node.pad_value, groups=node.groups, repeats=-(-outputs // fold.pe),
+    )  # fmt: skip
+    stage = DenseStage(
+        node.weights.reshape(node.outputs, 1 if is_parallel else -1, -1 if is_parallel else channels),
+        fold, window[-1].stage.y_type, reach_of_windows(node, bounds), bounds[node.name], node.result,
+        pixels=rows * columns, blocks=node.groups, is_repeated=True, function=unit.function,
+    )  # fmt: skip
+    makes = unit.result
+    if node.groups > 1:
+        makes = TensorType((rows * columns * node.groups, outputs), makes.dtype)
+    return [*window, Part(unit.name, stage, (window[-1].makes,), makes)]
+
+
+def reach_of_windows(node: Conv2d, bounds: Mapping[str, Bounds]) -> Bounds:
+    """What each channel of a window can be: padding is part of it."""
+    reach = bounds[node.inputs[0]]
+    if not any(node.padding):
+        return reach
+    return Bounds(np.minimum(reach.low, node.pad_value), np.maximum(reach.high, node.pad_value))

@@ -1,0 +1,34 @@
+# amaranth: UnusedElaboratable=no
+"""Depthwise Conv2d: ``pe`` channels side by side, one pixel of the window a slot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..ir.conv2d import Conv2d
+from ..ir.graph import Bounds
+from .dense import DenseStage
+from .part import Part
+from .plan import LayerPlan
+from .unit import Unit
+from .window import sliding_window
+
+
+def build_depthwise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
+    """The stages of the window, a group of channels after the other, then the products, each lane for itself."""
+    node = unit.nodes[0]
+    assert isinstance(node, Conv2d)
+    rows, columns, _ = node.shape(unit.source)
+    window = sliding_window(
+        unit.name, unit.source, fold.pe, node.kernel, node.stride, node.dilation, node.padding,
+        node.pad_value, by_channel=True,
+    )  # fmt: skip
+    reach = bounds[node.inputs[0]]
+    if any(node.padding):
+        reach = Bounds(np.minimum(reach.low, node.pad_value), np.maximum(reach.high, node.pad_value))
+    stage = DenseStage(
+        node.weights.reshape(node.outputs, -1, 1), replace(fold, simd=1), window[-1].stage.y_type, reach,
+        bounds[node.name], node.result, pixels=rows * columns, is_lanewise=True, function=unit.function,
+    )  # fmt: skip
+    return [*window, Part(unit.name, stage, (window[-1].makes,), unit.result)]
