@@ -45,8 +45,8 @@ def quantize_inputs(graph: Graph, reals: NDArray | Mapping[str, NDArray]) -> dic
     for port, name, values in _ports(graph, reals):
         if values.shape[1:] != port.model_shape:
             raise GraphError(f"input {name}: has shape {list(values.shape)}, need {_frames_of(port.model_shape)}")
-        values = values.reshape(len(values), *port.type.shape)
         converted = values if port.chain is None else port.chain(values)
+        converted = converted.reshape(len(values), *port.type.shape)
         whole = np.rint(converted)
         wrong = converted[whole != converted]  # NaN too
         if wrong.size:
@@ -86,6 +86,8 @@ def _check_codes(port: Input, codes: NDArray) -> Ints:
     dtype = port.type.dtype
     if not dtype.holds(codes):
         raise GraphError(f"input {port.name}: codes {codes.min()}..{codes.max()} do not fit {dtype}; clip them")
+    if port.reach and ((codes < port.reach.low) | (codes > port.reach.high)).any():
+        raise GraphError(f"input {port.name}: holds codes that the network before it never makes; execute the whole")
     return codes
 
 

@@ -125,14 +125,16 @@ class Bounds:
 class Input:
     """Where data enters: the model's reals, shape ``model_shape`` without frame axis, become codes by ``chain``.
 
-    The reals are brought to the shape of ``type`` first, their order kept. ``chain`` is None where the host has no
-    conversion (raw integers are what the model takes).
+    The chain gives the values of ``type`` in their order; if they are in another shape, they are brought to its shape
+    last. It is None where the host has no conversion (raw integers are what the model takes). ``reach``: the codes that
+    come, where they are not all of the type; a part of a network knows them from the whole.
     """
 
     name: str
     type: TensorType
     model_shape: tuple[int, ...]
     chain: Chain | None = None
+    reach: Bounds | None = None
 
 
 @dataclass(frozen=True, eq=False)

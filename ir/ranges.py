@@ -12,7 +12,7 @@ def find_bounds(graph: Graph) -> dict[str, Bounds]:
     Exact where the inputs of an operator are independent, and never too narrow. Raises GraphError where the type of a
     result cannot hold its range.
     """
-    bounds = {port.name: _all_codes(port.type) for port in graph.inputs}
+    bounds = {port.name: port.reach or _all_codes(port.type) for port in graph.inputs}
     tensors = graph.tensors
     for node in graph.nodes:
         found = node.bounds(*(bounds[name] for name in node.inputs))

@@ -14,7 +14,7 @@ from safetensors import numpy as safetensors
 
 from ..errors import BuildError, GraphError
 from .chain import Chain, Step
-from .graph import Graph, Input, IntType, Node, Output, TensorType
+from .graph import Bounds, Graph, Input, IntType, Node, Output, TensorType
 from .operators import OPERATORS
 
 FORMAT = 1
@@ -124,7 +124,8 @@ def _deserialize(text: bytes, tensors: bytes) -> Graph:
 
 def _decode_input(port: dict[str, Any], arrays: Arrays) -> Input:
     tensor = TensorType(tuple(port["type"]["shape"]), _decode_type(port["type"]["dtype"]))
-    return Input(port["name"], tensor, tuple(port["model_shape"]), _decode_chain(port["chain"], arrays))
+    reach = port["reach"] and Bounds(**_decode(port["reach"], arrays))
+    return Input(port["name"], tensor, tuple(port["model_shape"]), _decode_chain(port["chain"], arrays), reach)
 
 
 def _decode_output(port: dict[str, Any], arrays: Arrays) -> Output:
