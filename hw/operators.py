@@ -6,21 +6,28 @@ from collections.abc import Callable, Mapping, Sequence
 from ..errors import GraphError
 from ..ir.add import Add
 from ..ir.argmax import ArgMax
+from ..ir.concat import Concat
 from ..ir.conv2d import Conv2d
 from ..ir.dense import Dense
 from ..ir.flatten import Flatten
 from ..ir.graph import Bounds, Graph, Node
+from ..ir.max_pool import MaxPool2d
 from ..ir.requantize import Requantize
+from ..ir.slice import Slice
 from ..ir.sum_pool import SumPool2d
 from ..ir.table import Table
 from ..ir.threshold import Threshold
+from .add import build_add
 from .argmax import ArgMaxStage
+from .concat import build_concat
 from .conv2d import build_conv2d
 from .dense import build_dense
 from .lanewise import LanewiseStage
 from .lower import lower
 from .part import Part
 from .plan import LayerPlan
+from .pool import build_pool
+from .slice import build_slice
 from .unit import Unit
 
 # The stages of a unit, one behind the other.
@@ -51,10 +58,15 @@ def _argmax(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequen
 STAGES: Mapping[type[Node], Build] = {
     Dense: build_dense,
     Conv2d: build_conv2d,
+    Add: build_add,
+    Concat: build_concat,
+    Slice: build_slice,
     Threshold: _lanewise,
     Requantize: _lanewise,
     Table: _lanewise,
     ArgMax: _argmax,
+    MaxPool2d: build_pool,
+    SumPool2d: build_pool,
 }
 
 
