@@ -2,26 +2,17 @@
 
 from dataclasses import replace
 
-from .chain import Chain
 from .flatten import Flatten
 from .graph import Graph, Node, TensorType
 
 
 def flatten_inputs(graph: Graph) -> Graph:
-    """Absorb a Flatten into the type of an input that nothing else reads; ``model_shape`` stays.
-
-    Inputs whose chain treats channels differently keep theirs.
-    """
+    """Absorb a Flatten into the type of an input that nothing else reads; ``model_shape`` and chain stay."""
     for port in graph.inputs:
         readers = [node for node in graph.nodes if port.name in node.inputs]
-        alone = len(graph.readers(port.name)) == 1 and readers and isinstance(readers[0], Flatten)
-        if alone and _is_uniform(port.chain):
+        if len(graph.readers(port.name)) == 1 and readers and isinstance(readers[0], Flatten):
             return flatten_inputs(_absorb(graph, readers[0]))
     return graph
-
-
-def _is_uniform(chain: Chain | None) -> bool:
-    return chain is None or all(constant.size == 1 for step in chain.steps for constant in step.constants)
 
 
 def _absorb(graph: Graph, flatten: Node) -> Graph:

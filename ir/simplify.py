@@ -6,8 +6,9 @@ from .flatten_inputs import flatten_inputs
 from .graph import Graph
 from .narrow_types import narrow_types
 from .store import digest
+from .subpixel import decompose_transposed
 
-PASSES = (flatten_inputs, drop_dead_channels, clean_thresholds, narrow_types)
+PASSES = (decompose_transposed, flatten_inputs, drop_dead_channels, clean_thresholds, narrow_types)
 
 
 def simplify(graph: Graph) -> Graph:

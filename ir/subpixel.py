@@ -24,10 +24,8 @@ def decompose_transposed(graph: Graph) -> Graph:
 
     The Conv2d and the function keep their names. Raises GraphError where the two strides differ.
     """
-    for node in graph.nodes:
-        if isinstance(node, ConvTranspose2d):
-            graph = _decompose(graph, node)
-    return graph
+    first = next((node for node in graph.nodes if isinstance(node, ConvTranspose2d)), None)
+    return graph if first is None else decompose_transposed(_decompose(graph, first))
 
 
 def _decompose(graph: Graph, node: ConvTranspose2d) -> Graph:

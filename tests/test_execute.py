@@ -14,6 +14,7 @@ from espalier.ir import (
     Input,
     IntType,
     Output,
+    Step,
     TensorType,
     dequantize_outputs,
     execute,
@@ -102,14 +103,11 @@ def test_reals_become_codes_of_the_input_shape():
     assert codes["x"].dtype == np.int64
 
 
-class TimesOneAndTwo(Chain):
-    def __call__(self, values):
-        return values * np.array([1, 2], dtype=np.float32)  # along the channels
-
-
-def test_conversion_by_channel_sees_the_shape_of_the_input():
-    codes = quantize_inputs(with_chains(TimesOneAndTwo()), np.array([[1, 1, 3, 2]], dtype=np.float32))
-    np.testing.assert_array_equal(codes["x"], CODES)
+def test_chain_sees_the_shape_of_the_model():
+    chain = Chain((Step("Mul", (np.array([[[1]], [[2]]]),)), Step("Transpose", (np.array([0, 2, 3, 1]),))))
+    inputs = (replace(GRAPH.inputs[0], model_shape=(2, 1, 2), chain=chain),)
+    reals = np.array([[[[1, 3]], [[1, 2]]]])  # channels first
+    np.testing.assert_array_equal(quantize_inputs(replace(GRAPH, inputs=inputs), reals)["x"], CODES)
 
 
 def test_raw_integers_pass_where_there_is_no_chain():

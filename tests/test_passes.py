@@ -4,7 +4,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from espalier.ir import ArgMax, Chain, Dense, Flatten, Graph, IntType, Output, Requantize, Step, Table, Threshold
+from espalier.ir import (
+    ArgMax,
+    Chain,
+    Dense,
+    Flatten,
+    Graph,
+    IntType,
+    Output,
+    Requantize,
+    Step,
+    Table,
+    Threshold,
+    quantize_inputs,
+)
 from espalier.ir.clean_thresholds import clean_thresholds
 from espalier.ir.dead_channels import drop_dead_channels
 from espalier.ir.execute import execute
@@ -284,12 +297,14 @@ def test_flatten_beside_another_reader_stays():
     assert flatten_inputs(graph) is graph
 
 
-@pytest.mark.parametrize("constant, nodes", [(np.ones(1), 0), (np.ones(2), 1)])
-def test_flatten_after_a_conversion_by_channel_stays(constant, nodes):
+def test_flatten_after_a_conversion_by_channel_is_absorbed_too():
     graph = append(empty_graph((2, 3, 2)), Flatten, "flat")
-    chain = Chain((Step("Mul", (constant,)),))
+    chain = Chain((Step("Mul", (np.array([1, 2]),)),))
     graph = replace(graph, inputs=(replace(graph.inputs[0], chain=chain),))
-    assert len(flatten_inputs(graph).nodes) == nodes
+    smaller, reals = flatten_inputs(graph), np.arange(12).reshape(1, 2, 3, 2) % 8
+    assert not smaller.nodes
+    codes = [quantize_inputs(each, reals)["x"].ravel() for each in (graph, smaller)]
+    np.testing.assert_array_equal(*codes)
 
 
 def test_what_one_pass_leaves_another_may_take():
