@@ -1,118 +1,126 @@
-"""Changes the number of lanes, or the division into pixels, of a stream: any count to any other."""
+"""Collects lanes and hands them out again: other lanes, other pixels, the lanes of several streams, or some of them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from ..ir.graph import IntType, TensorType
+from ..ir.graph import TensorType
 from .arithmetic import delay
-from .counters import Walk
-from .function import table_rom
+from .moves import (
+    HELD,
+    ZERO,
+    Beat,
+    Source,
+    conversion,
+    find_blocks,
+    number,
+    place_lanes,
+    plan_moves,
+    shift_lanes,
+    shortest_period,
+    use_padding,
+)
 from .stage import Stage
-from .stream import Beats
+from .steps import Steps
+from .stream import Beats, split
 from .timing import Schedule
 
 
-@dataclass(frozen=True)
-class Move:
-    """One slot: lanes held before it, whether it takes a beat, whether it starts one."""
-
-    held: int
-    takes: bool
-    starts: bool
-
-
-def plan_moves(source: TensorType, lanes_in: int, target: TensorType, lanes_out: int) -> list[Move]:
-    """The slots of one frame: a beat is taken only when the next output beat needs it."""
-    moves, held, arriving = [], 0, iter(_lanes_in_use(source, lanes_in))
-    for needed in _lanes_in_use(target, lanes_out):
-        if held >= needed:
-            moves.append(Move(held, False, True))
-        while held < needed:
-            before, held = held, held + next(arriving)
-            moves.append(Move(before, True, held >= needed))
-        held -= needed
-    return moves
-
-
-def _lanes_in_use(tensor: TensorType, lanes: int) -> list[int]:
-    full, rest = divmod(tensor.channels, lanes)
-    return ([lanes] * full + [rest] * (rest > 0)) * tensor.pixels
-
-
-def shortest_period(moves: list[Move]) -> int:
-    """Slots after which the moves repeat."""
-    count = len(moves)
-    return next(p for p in range(1, count + 1) if count % p == 0 and moves == moves[:p] * (count // p))
-
-
 class ConvertStage(Stage):
-    """Collects lanes and hands them out again; lanes beyond the last channel of a pixel are zero on both sides."""
+    """Takes ``beats`` in their order from the ports of ``inputs``, drops the lanes that are not kept, and makes beats
+    with so many lanes in use as ``needed`` says, ``repeats`` times in a frame.
+
+    spare: zeros above the channels of the last beat. Lanes beyond those in use are zero.
+    """
 
     latency = 2
 
-    def __init__(self, source: TensorType, lanes_in: int, target: TensorType, lanes_out: int):
-        moves = plan_moves(source, lanes_in, target, lanes_out)
+    def __init__(
+        self,
+        inputs: Mapping[str, Beats],
+        y: Beats,
+        beats: Sequence[Beat],
+        needed: Sequence[int],
+        *,
+        repeats: int = 1,
+        spare: int = 0,
+    ):
+        beats, needed = use_padding(beats, needed, spare, y.lanes)
+        moves = plan_moves(beats, needed)
+        actions = shift_lanes(moves, needed, y.lanes) or place_lanes(moves, y.lanes)
+        kinds, order = number(actions)
         self.schedule = Schedule(
-            takes={"x": np.array([move.takes for move in moves])},
-            starts={"y": np.array([move.starts for move in moves])},
+            takes={port: np.tile([port in action.takes for action in actions], repeats) for port in inputs},
+            starts={"y": np.tile([action.starts for action in actions], repeats)},
         )
-        self._lanes_in, self._moves = lanes_in, moves[: shortest_period(moves)]
-        super().__init__({"x": Beats(lanes_in, source.dtype)}, Beats(lanes_out, source.dtype))
+        table, self._blocks = find_blocks(order[: shortest_period(order)])
+        self._table = [kinds[kind] for kind in table]
+        super().__init__(inputs, y)
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.walk = walk = Walk(len(self._moves))
-        takes, starts = self._flag(m, walk, "takes"), self._flag(m, walk, "starts")
+        m.submodules.steps = steps = Steps(self._blocks)
+        slots = list(enumerate(self._table))
+        takes = {port: steps.flag(slot for slot, action in slots if port in action.takes) for port in self.inputs}
+        starts = steps.flag(slot for slot, action in slots if action.starts)
         fire = self.issue(m, takes, starts)
-        m.d.comb += walk.step.eq(fire)
-
-        fired = delay(m, fire, 1, "fired", reset=True)
-        started = delay(m, fire & starts, 1, "started", reset=True)
-        fresh = delay(m, Mux(takes, self.x.payload, 0), 1, "fresh")
-        bits, kept = self.y_type.bits, max(1, self._most_kept())
-        held = Signal(kept * bits)
-        together = Cat(held, Signal((self._lanes_in + self.lanes_out) * bits, name="zeros")) | self._placed(
-            m, walk, fresh
-        )
-        with m.If(fired):
-            m.d.sync += held.eq(Mux(started, together[self.lanes_out * bits :], together))
-        beat = together[: self.lanes_out * bits]
-        self.emit(m, started, [beat.word_select(lane, bits) for lane in range(self.lanes_out)])
+        m.d.comb += steps.step.eq(fire)
+        lanes = self._hold(m, steps, fire)
+        self.emit(m, delay(m, fire & starts, 1, "started", reset=True), lanes[: self.lanes_out])
         return m
 
-    def _flag(self, m: Module, walk: Walk, name: str):
-        """A property of the present slot, looked up one slot ahead so that it comes from a register."""
-        flags = [int(getattr(move, name)) for move in self._moves]
-        if len(set(flags)) == 1:
-            return flags[0]
-        flag = Signal(name=f"{name}_now", init=flags[0])
-        following = Signal(name=f"{name}_next")
-        with m.Switch(walk.beat):
-            for slot in range(len(flags) - 1):
-                with m.Case(slot):
-                    m.d.comb += following.eq(flags[slot + 1])
-            with m.Default():  # the last slot, and numbers that never come
-                m.d.comb += following.eq(flags[0])
-        with m.If(walk.step):
-            m.d.sync += flag.eq(following)
-        return flag
+    def _hold(self, m: Module, steps: Steps, fire: Signal) -> list[Value]:
+        """The lanes held, each loaded with what each slot makes of it."""
+        bits, count = self.y_type.bits, len(self._table[0].lanes)
+        choices = [self._choices(lane) for lane in range(count)]
+        held: list[Value] = [
+            Signal(bits, name=f"lane_{lane}", reset_less=True) if set(sources) - {ZERO} else Const(0, bits)
+            for lane, sources in enumerate(choices)
+        ]
+        for lane, sources in enumerate(choices):
+            if isinstance(held[lane], Const):
+                continue
+            keeps = sources.pop((HELD, lane), [])
+            values = [(self._value(source, held), steps.flag(slots)) for source, slots in sources.items()]
+            with m.If(fire & ~steps.flag(keeps)):
+                m.d.sync += held[lane].eq(_select(values))
+        return held
 
-    def _placed(self, m: Module, walk: Walk, fresh):
-        """``fresh`` above the lanes that are held already."""
-        places = sorted({move.held for move in self._moves if move.takes})
-        if places == [0]:
-            return fresh
-        index = np.array([[places.index(move.held) if move.takes else 0] for move in self._moves])
-        m.submodules.places = rom = table_rom(index, IntType(max(1, (len(places) - 1).bit_length())), "lut")
-        m.d.comb += rom.address.eq(walk.beat)
-        shifted = [Mux(rom.word == number, fresh << held * self.y_type.bits, 0) for number, held in enumerate(places)]
-        total = shifted[0]
-        for part in shifted[1:]:
-            total |= part
-        return total
+    def _choices(self, lane: int) -> dict[Source, list[int]]:
+        """The slots of the table by what they make of a lane."""
+        found: dict[Source, list[int]] = {}
+        for slot, action in enumerate(self._table):
+            source = action.lanes[lane]
+            if source is not None:
+                found.setdefault(source, []).append(slot)
+        return found
 
-    def _most_kept(self) -> int:
-        """Lanes held between slots, at most."""
-        return max(move.held for move in self._moves)
+    def _value(self, source: Source, held: Sequence[Value]) -> Value:
+        port, lane = source
+        if source == ZERO:
+            return Const(0, self.y_type.bits)
+        if port == HELD:
+            return held[lane]
+        lanes, dtype = self.inputs[port]
+        value = split(getattr(self, port).payload, lanes, dtype)[lane]
+        beyond = value[-1] if dtype.signed else Const(0, 1)
+        return Cat(value, beyond.replicate(max(0, self.y_type.bits - dtype.bits)))[: self.y_type.bits]
+
+
+def convert_lanes(made: TensorType, lanes_in: int, read: TensorType, lanes_out: int) -> ConvertStage:
+    """From the beats of a tensor as it is made to those as which it is read."""
+    beats, needed, repeats = conversion(made, lanes_in, read, lanes_out)
+    x, y = Beats(lanes_in, made.dtype), Beats(lanes_out, read.dtype)
+    return ConvertStage({"x": x}, y, beats, needed, repeats=repeats, spare=-made.channels % lanes_in)
+
+
+def _select(values: Sequence[tuple[Value, Value]]) -> Value:
+    """The value whose flag is set, if one is."""
+    if len(values) == 1:
+        return values[0][0]
+    if len(values) == 2:
+        return Mux(values[0][1], values[0][0], values[1][0])
+    return reduce(or_, (flag.replicate(len(value)) & value for value, flag in values))

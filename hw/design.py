@@ -12,7 +12,7 @@ from ..errors import GraphError, PlanError
 from ..ir.graph import Graph, Ints, TensorType
 from ..ir.ranges import find_bounds
 from . import stream
-from .convert import ConvertStage
+from .convert import convert_lanes
 from .fork import ForkStage
 from .operators import STAGES, Unit, made_as, units
 from .part import Part, View
@@ -158,7 +158,7 @@ class Design:
 
     def _place(self) -> None:
         """Build the stages, and lead each tensor to its readers."""
-        built = [(unit, STAGES[type(unit.nodes[0])](unit, self.layer(unit.name), self._bounds)) for unit in self.units]
+        built = self._build()
         readers = self._find_readers(built)
         for port in self.graph.inputs:
             if not readers[port.name]:
@@ -173,8 +173,29 @@ class Design:
             self._add(last := parts[-1])
             self._offer(Origin(unit.output, last.makes, last.stage.lanes_out, last.name), readers[unit.output])
 
+    def _build(self) -> list[tuple[Unit, Sequence[Part]]]:
+        """The stages of each unit; those that take any lanes come last, when it is known which there are."""
+        parts: dict[str, Sequence[Part]] = {}
+        lanes: dict[str, int] = {}
+        inputs = {port.name for port in self.graph.inputs}
+        for unit in sorted(self.units, key=lambda unit: unit.takes_any_lanes):
+            fold, tensors = self.layer(unit.name), [made_as(self.graph, name) for name in unit.inputs]
+            if unit.takes_any_lanes:
+                unit = replace(unit, lanes=tuple(lanes.setdefault(tensor, fold.pe) for tensor in tensors))
+            parts[unit.name] = found = STAGES[type(unit.nodes[0])](unit, fold, self._bounds)
+            lanes[unit.output] = found[-1].stage.lanes_out
+            for tensor, reader in zip(tensors, _readers_of(found[0])):
+                if reader.lanes and tensor in inputs:
+                    lanes.setdefault(tensor, reader.lanes)
+        return [(unit, parts[unit.name]) for unit in self.units]
+
+    def _put(self, name: str, stage: Stage | ForkStage) -> None:
+        if name in self.stages:
+            raise GraphError(f"{name}: two stages of the hardware have this name; rename one of the two nodes")
+        self.stages[name] = stage
+
     def _add(self, part: Part) -> None:
-        self.stages[part.name] = stage = part.stage
+        self._put(part.name, stage := part.stage)
         if stage.fill:
             link = Link(f"{part.name}_buffer", filling(part.name), "buffer", part.name, "buffer", stage.visible)
             self.buffers.append(link)
@@ -198,7 +219,7 @@ class Design:
         name = f"{origin.tensor}_fork"
         beats = stream.beats_per_frame(origin.type, origin.lanes)
         self._link(origin, Reader(name, origin.type, stage=name))
-        self.stages[name] = ForkStage(beats, origin.lanes, origin.type.dtype, len(readers))
+        self._put(name, ForkStage(beats, origin.lanes, origin.type.dtype, len(readers)))
         for branch, reader in enumerate(readers):
             self._lead(replace(origin, process=name, port=f"y_{branch}", is_input=False), reader)
 
@@ -208,7 +229,7 @@ class Design:
         if not beats_are_same(origin.type, reader.type, lanes if lanes == origin.lanes else 0):
             name = f"{reader.name}_lanes"
             self._link(origin, Reader(name, reader.type, stage=name))
-            self.stages[name] = ConvertStage(origin.type, origin.lanes, reader.type, lanes)
+            self._put(name, convert_lanes(origin.type, origin.lanes, reader.type, lanes))
             origin = Origin(origin.tensor, reader.type, lanes, name, view=origin.view)
         self._link(origin, reader)
 
@@ -250,7 +271,8 @@ class Design:
 
 def beats_are_same(made_as: TensorType, read_as: TensorType, lanes: int) -> bool:
     """Whether both readings of a tensor have the same beats of ``lanes`` lanes; 0: the lanes differ."""
-    return lanes > 0 and (made_as.channels == read_as.channels or made_as.channels % lanes == 0)
+    whole = lanes > 0 and made_as.channels % lanes == 0 == read_as.channels % lanes
+    return whole or (lanes > 0 and made_as.channels == read_as.channels)
 
 
 def filling(stage: str) -> str:

@@ -20,11 +20,12 @@ from ..ir.upsample import Upsample2d
 @dataclass(frozen=True, eq=False)
 class Unit:
     """A step of the pipeline to be: the operators it does, in order; it is named after the first and makes the last
-    one's tensor. ``sources``: the types of the first one's inputs."""
+    one's tensor. ``sources``: the types of the first one's inputs; ``lanes``: those in which they come, if known."""
 
     nodes: tuple[Node, ...]
     sources: tuple[TensorType, ...]
     result: TensorType
+    lanes: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -42,6 +43,11 @@ class Unit:
     def source(self) -> TensorType:
         """The type of the first input."""
         return self.sources[0]
+
+    @property
+    def takes_any_lanes(self) -> bool:
+        """Whether its stages are built for the lanes in which its inputs come."""
+        return isinstance(self.nodes[0], Concat | Slice)
 
     @property
     def function(self) -> Node | None:

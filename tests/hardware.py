@@ -1,5 +1,7 @@
 """Runs a design in Amaranth's own simulator, with stalls on both sides, and records every handshake of every stream."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from amaranth.sim import Simulator
 
@@ -22,16 +24,17 @@ def patterns(design: Design, stall: float, seed: int):
 
 
 def record(design: Design, frames, stall: float = 0.0, seed: int = 0):
-    """Cycle and payload of every handshake, by channel name."""
+    """Cycle and payload of every handshake, by channel name; frames: of the only input, or by input name."""
+    inputs = frames if isinstance(frames, Mapping) else {design.graph.inputs[0].name: frames}
     allowed, core = patterns(design, stall, seed), Core(design)
-    predicted = design.predict(len(frames), allowed)
+    predicted = design.predict(len(next(iter(inputs.values()))), allowed)
     limit = max(int(cycles[-1]) for cycles in predicted.values()) + 50
     seen = {channel.name: [] for channel in design.channels}
     ports = {}
     for channel in design.channels:
         at = core if channel.is_input else design.stages[channel.link.producer]
         ports[channel.name] = getattr(at, channel.port if channel.is_input else channel.link.out_port)
-    sources = [(c, _words(design, c, frames)) for c in design.channels if c.is_input]
+    sources = [(c, _words(design, c, inputs[c.tensor])) for c in design.channels if c.is_input]
     sinks = [c for c in design.channels if c.port and not c.is_input]
 
     async def bench(ctx):

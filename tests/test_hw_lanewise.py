@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from espalier.errors import GraphError, PlanError
-from espalier.hw.convert import plan_moves, shortest_period
 from espalier.hw.design import generate
+from espalier.hw.moves import conversion, plan_moves
 from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
 from espalier.ir.argmax import ArgMax
@@ -55,15 +55,13 @@ def test_flatten_is_a_conversion_across_pixels(lanes_in, simd):
 @pytest.mark.parametrize("lanes_out", range(1, 9))
 def test_a_conversion_takes_one_slot_more_at_most_than_the_longer_side(lanes_in, lanes_out):
     tensor = TensorType((17,), IntType(1))
-    moves = plan_moves(tensor, lanes_in, tensor, lanes_out)
-    beats = -(-17 // lanes_in), -(-17 // lanes_out)
-    assert (sum(move.takes for move in moves), sum(move.starts for move in moves)) == beats
-    assert len(moves) <= max(beats) + 1
-
-
-def test_equal_pixels_share_one_period_of_moves():
-    tensor = TensorType((9, 4), IntType(1))
-    assert shortest_period(plan_moves(tensor, 4, tensor, 2)) == 2
+    beats, needed, _ = conversion(tensor, lanes_in, tensor, lanes_out)
+    moves = plan_moves(beats, needed)
+    assert (sum(bool(move.taken) for move in moves), sum(move.started > 0 for move in moves)) == (
+        -(-17 // lanes_in),
+        -(-17 // lanes_out),
+    )
+    assert len(moves) <= max(len(beats), len(needed)) + 1
 
 
 def test_a_tensor_of_two_readers_forks():
