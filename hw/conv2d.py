@@ -3,13 +3,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from ..errors import PlanError
 from ..ir.conv2d import Conv2d
 from ..ir.graph import Bounds, TensorType
 from .dense import DenseStage
-from .depthwise import build_depthwise
+from .depthwise import build_depthwise, reach_of_windows
 from .part import Part
 from .plan import LayerPlan
 from .unit import Unit
@@ -19,7 +17,7 @@ from .window import sliding_window
 def build_conv2d(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
     """The stages of the window, then the product; a window comes once for each group of ``pe`` outputs.
 
-    Up to the channels of a filter group, ``simd`` channels of a pixel come in a beat; beyond, a piece of the flat window.
+    ``simd`` channels of a pixel come in a beat, or a piece of the flat window if that is more than a filter group has.
     """
     node = unit.nodes[0]
     assert isinstance(node, Conv2d)
@@ -46,11 +44,3 @@ def build_conv2d(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> S
     if node.groups > 1:
         makes = TensorType((rows * columns * node.groups, outputs), makes.dtype)
     return [*window, Part(unit.name, stage, (window[-1].makes,), makes)]
-
-
-def reach_of_windows(node: Conv2d, bounds: Mapping[str, Bounds]) -> Bounds:
-    """What each channel of a window can be: padding is part of it."""
-    reach = bounds[node.inputs[0]]
-    if not any(node.padding):
-        return reach
-    return Bounds(np.minimum(reach.low, node.pad_value), np.maximum(reach.high, node.pad_value))

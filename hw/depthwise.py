@@ -24,11 +24,16 @@ def build_depthwise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -
         unit.name, unit.source, fold.pe, node.kernel, node.stride, node.dilation, node.padding,
         node.pad_value, by_channel=True,
     )  # fmt: skip
-    reach = bounds[node.inputs[0]]
-    if any(node.padding):
-        reach = Bounds(np.minimum(reach.low, node.pad_value), np.maximum(reach.high, node.pad_value))
     stage = DenseStage(
-        node.weights.reshape(node.outputs, -1, 1), replace(fold, simd=1), window[-1].stage.y_type, reach,
-        bounds[node.name], node.result, pixels=rows * columns, is_lanewise=True, function=unit.function,
+        node.weights.reshape(node.outputs, -1, 1), replace(fold, simd=1), window[-1].stage.y_type,
+        reach_of_windows(node, bounds), bounds[node.name], node.result, pixels=rows * columns, is_lanewise=True, function=unit.function,
     )  # fmt: skip
     return [*window, Part(unit.name, stage, (window[-1].makes,), unit.result)]
+
+
+def reach_of_windows(node: Conv2d, bounds: Mapping[str, Bounds]) -> Bounds:
+    """What each channel of a window can be: padding is part of it."""
+    reach = bounds[node.inputs[0]]
+    if not any(node.padding):
+        return reach
+    return Bounds(np.minimum(reach.low, node.pad_value), np.maximum(reach.high, node.pad_value))

@@ -134,7 +134,7 @@ class PoolStage(Stage):
         for cycle in range(self.latency - 1):
             done.append(delay(m, done[-1], 1, f"done_{cycle}", reset=True))
         group = groups.beat if self._groups > 1 else Const(0, 0)
-        address = Cat(group, windows.beat) if self._columns.windows > 1 else group
+        address = Value.cast(Cat(group, windows.beat)) if self._columns.windows > 1 else group
         word = self._reduce(m, fire & column.inside & row.inside, column, row, group, address)
         values = [value[: self._finish.x_type.bits] for value in split(word, self.lanes_out, self._word_type)]
         self.emit(m, done[-1], self._finish.build(m, values, done[self._reduced - self._finish.lead :]))
@@ -175,7 +175,7 @@ class PoolStage(Stage):
             word = Signal(lane_shape(self._word_type), name=f"word_{lane}")
             m.d.comb += word.eq(value)
             lanes.append(word)
-        return Cat(*lanes)
+        return Value.cast(Cat(*lanes))
 
 
 def build_pool(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
