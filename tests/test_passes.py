@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
+from dags import dags
 from espalier.ir import (
     ArgMax,
     Chain,
+    ConvTranspose2d,
     Dense,
     Flatten,
     Graph,
@@ -26,9 +28,10 @@ from espalier.ir.narrow_types import narrow_types
 from espalier.ir.ranges import find_bounds
 from espalier.ir.simplify import simplify
 from espalier.ir.store import digest
-from graphs import append, empty_graph, graphs, mlps, random_frames
+from espalier.ir.subpixel import decompose_transposed
+from graphs import append, empty_graph, graphs, mlps, random_inputs
 
-PASSES = [flatten_inputs, drop_dead_channels, clean_thresholds, narrow_types, simplify]
+PASSES = [decompose_transposed, flatten_inputs, drop_dead_channels, clean_thresholds, narrow_types, simplify]
 
 
 def widths(graph: Graph) -> dict[str, int]:
@@ -36,9 +39,9 @@ def widths(graph: Graph) -> dict[str, int]:
 
 
 def check_same(graph: Graph, smaller: Graph) -> None:
-    frames = random_frames(graph, 20)
+    frames = random_inputs(graph, 20)
     expected = execute(graph, frames)
-    found = execute(smaller, frames.reshape(20, *smaller.inputs[0].type.shape))
+    found = execute(smaller, {port.name: frames[port.name].reshape(20, *port.type.shape) for port in smaller.inputs})
     assert expected.keys() == found.keys()
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name])
@@ -52,6 +55,22 @@ def test_execution_is_unchanged_and_input_untouched(shrink, graph):
     smaller = shrink(graph)
     assert digest(graph) == before
     check_same(graph, smaller)
+
+
+@pytest.mark.parametrize("shrink", PASSES)
+@given(graph=dags(layers=14, transposed=True))
+@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
+def test_execution_of_all_operators_is_unchanged(shrink, graph):
+    check_same(graph, shrink(graph))
+
+
+@given(graph=dags(layers=10, transposed=True))
+@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])
+def test_simplified_graphs_of_all_operators_stay_as_they_are(graph):
+    smaller = simplify(graph)
+    assert digest(simplify(smaller)) == digest(smaller)
+    assert {port.name: port.model_shape for port in smaller.inputs} == {p.name: p.model_shape for p in graph.inputs}
+    assert not any(isinstance(node, ConvTranspose2d) for node in smaller.nodes)
 
 
 @given(mlps(max_width=30))
