@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from ..errors import EspalierError
+from ..quant.recipes import RECIPES
 from . import options as o
 from .mismatch import Mismatch
 
@@ -24,17 +25,25 @@ app = typer.Typer(
 
 @app.command()
 def train(
-    recipe: Annotated[str, Argument(help="digits-mlp, tfc-w1a1, tfc-w1a2 or tfc-w2a2.")],
+    recipe: Annotated[str, Argument(help=f"One of {', '.join(RECIPES)}.")],
     output: Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Run folder; a killed run continues.")],
-    data: Annotated[Path | None, Option(metavar="FILE", help="Data set: mnist.npz for the tfc recipes.")] = None,
-    hidden: Annotated[str | None, Option(metavar="LIST", help="Channels of the hidden layers, such as 64,48.")] = None,
+    data: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="The recipe's data set such as mnist.npz, its folder, or digits: scikit-learn's."),
+    ] = None,
+    hidden: Annotated[str | None, Option(metavar="LIST", help="Channels of a perceptron's layers, as 64,48.")] = None,
     weight_bits: Annotated[str | None, Option(metavar="LIST", help="1 to 8: one for all layers, or 4,4,2.")] = None,
-    activation_bits: Annotated[str | None, Option(metavar="LIST", help="1 to 8, one or one per hidden layer.")] = None,
+    activation_bits: Annotated[str | None, Option(metavar="LIST", help="1 to 8, one or one per activation.")] = None,
     input_bits: Annotated[int | None, Option(help="1 to 8 bits of the input's quantizer.")] = None,
+    per_channel: Annotated[
+        bool | None,
+        Option("--per-channel/--per-tensor", help="One weight scale per output channel, or one per layer."),
+    ] = None,
     prune: Annotated[
         str | None,
-        Option(metavar="LIST", help="Per hidden layer the share of channels to remove (0.5) or channels to keep (37)."),
+        Option(metavar="LIST", help="Per group of channels the share to remove (0.5), or how many to keep (37)."),
     ] = None,
+    images: Annotated[int | None, Option(help="Samples of the training set, from its start.")] = None,
     epochs: Annotated[int | None, Option(help="Passes over the training set.")] = None,
     batch_size: Annotated[int | None, Option(help="Samples per step.")] = None,
     learning_rate: Annotated[float | None, Option(help="Highest step size; it rises, then falls to 0.")] = None,
@@ -47,7 +56,8 @@ def train(
 
     changes = {
         "hidden": hidden, "weight_bits": weight_bits, "activation_bits": activation_bits, "input_bits": input_bits,
-        "prune": prune, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+        "per_channel": per_channel, "prune": prune, "images": images, "epochs": epochs, "batch_size": batch_size,
+        "learning_rate": learning_rate, "seed": seed,
     }  # fmt: skip
     train_verb(recipe, output, data, changes, threads, json)
 

@@ -5,13 +5,13 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..errors import BuildError, ToolError
-from ..quant.recipes import find_recipe, override
+from ..quant.override import override
+from ..quant.recipes import find_recipe
 from .progress import say
 from .table import pairs
 
@@ -24,8 +24,10 @@ def train_verb(
     chosen = override(find_recipe(recipe), **changes)
     if not 1 <= threads <= MAX_THREADS:
         raise BuildError(f"--threads: {threads} was given; it must be a whole number from 1 to {MAX_THREADS}")
-    if data is not None and not data.is_file():
-        raise BuildError(f"{data}: no such file; --data is an .npz of images and labels such as mnist.npz")
+    if data is not None and str(data) != "digits" and not data.exists():
+        raise BuildError(
+            f"{data}: no such file; --data is an .npz such as mnist.npz, the folder that holds it, or the word digits"
+        )
     missing = [package for package in ("torch", "brevitas") if find_spec(package) is None]
     if missing:
         raise ToolError(f"{missing[0]} not found; training needs the extra: run `pip install 'espalier[train]'`")
@@ -35,15 +37,16 @@ def train_verb(
         from ..quant.train import train  # torch takes seconds to load
     with shown() as progress:
         metrics = train(chosen, output, data=data, threads=threads, progress=progress)
-    result = {"run": str(output), "recipe": chosen.name, **asdict(metrics)}
-    print(json.dumps(result, indent=2) if as_json else pairs(result | {"accuracy": f"{metrics.accuracy:.2%}"}))
+    result = {"run": str(output), "recipe": chosen.name, **metrics.record()}
+    shown_score = {metrics.metric: figure(metrics.metric, metrics.score)}
+    print(json.dumps(result, indent=2) if as_json else pairs(result | shown_score))
 
 
 @contextmanager
 def shown() -> Iterator[Any]:
     """A function that shows a ``Progress``: a bar on a terminal, elsewhere one line per epoch."""
     if not sys.stderr.isatty():
-        yield lambda state: say(line(state)) if state.test_accuracy is not None else None
+        yield lambda state: say(line(state)) if state.test_score is not None else None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -60,5 +63,10 @@ def shown() -> Iterator[Any]:
 
 
 def line(state: Any) -> str:
-    text = f"epoch {state.epoch}/{state.epochs}, loss {state.loss:.3f}, accuracy {state.accuracy:.2%}"
-    return text + ("" if state.test_accuracy is None else f", on the test set {state.test_accuracy:.2%}")
+    score = f"{state.metric} {figure(state.metric, state.score)}"
+    text = f"epoch {state.epoch}/{state.epochs}, loss {state.loss:.3f}, {score}"
+    return text + ("" if state.test_score is None else f", on test samples {figure(state.metric, state.test_score)}")
+
+
+def figure(metric: str, score: float) -> str:
+    return f"{score:.2f} dB" if metric == "psnr_db" else f"{score:.2%}"

@@ -1,83 +1,114 @@
-"""The data sets of the recipes, as float32 arrays in memory."""
+"""The data sets of the recipes in memory: the archive that a recipe needs, and what its task makes of it."""
 
 import hashlib
-import zipfile
-import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BuildError
+from .images import Images, load_cifar10, load_digits, load_mnist
 from .recipes import Recipe
+from .speech import load_speech
+from .superres import enlarge_digits, load_superres
 
-MNIST_KEYS = ("x_train", "y_train", "x_test", "y_test")
+DIGITS = Path("digits")  # in the place of a data file: scikit-learn's digits, which every recipe can be tried on
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Inputs of shape (images, values), float32, from 0 to the recipe's peak; labels of shape (images,), int64."""
+    """Inputs (images, ...) as the model takes them, float32 or uint8.
 
-    train_inputs: NDArray[np.float32]
-    train_labels: NDArray[np.int64]
-    test_inputs: NDArray[np.float32]
-    test_labels: NDArray[np.int64]
+    Targets are what it should return, float32, or labels, int64; baseline is what it has to beat on the test set.
+    """
+
+    train_inputs: NDArray
+    train_targets: NDArray
+    test_inputs: NDArray
+    test_targets: NDArray
+    baseline: NDArray | None = None
 
     def digest(self) -> str:
         hasher = hashlib.sha256()
-        for array in (self.train_inputs, self.train_labels, self.test_inputs, self.test_labels):
+        for array in (self.train_inputs, self.train_targets, self.test_inputs, self.test_targets):
             hasher.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         return hasher.hexdigest()
 
 
+# The archive that holds each data set, and who reads it.
+FILES: dict[str, tuple[str, Callable[[Path], Images]]] = {
+    "mnist": ("mnist.npz", load_mnist),
+    "cifar10": ("cifar10.npz", load_cifar10),
+    "fsdd": ("fsdd.npz", load_speech),
+}
+
+
 def load_dataset(recipe: Recipe, path: Path | None) -> Dataset:
-    """The data of ``recipe``; ``path`` is the file of those that bring none. Raises BuildError."""
-    if recipe.dataset == "digits":
-        if path is not None:
-            raise BuildError(f"{recipe.name}: brings its own data, scikit-learn's digits; leave --data away")
-        return _load_digits()
-    if path is None:
-        raise BuildError(f"{recipe.name}: needs --data mnist.npz, an archive of {', '.join(MNIST_KEYS)}")
-    return _load_mnist(path)
+    """The data of ``recipe``, from the archive ``path`` or that of the usual name in the folder ``path``.
+
+    The path ``digits`` stands for scikit-learn's digits, brought to the size that the network takes. Raises BuildError.
+    """
+    name = "sr_t91.npz" if recipe.dataset == "superres" else FILES.get(recipe.dataset, ("",))[0]
+    if recipe.dataset == "digits" and path not in (None, DIGITS):
+        raise BuildError(f"{recipe.name}: brings its own data, scikit-learn's digits; leave --data away")
+    if recipe.dataset != "digits" and path is None:
+        raise BuildError(
+            f"{recipe.name}: needs --data {name} or its folder; to try it without, --data digits takes scikit-learn's "
+            "8x8 digits, enlarged"
+        )
+    if path is not None and path != DIGITS and path.is_dir():
+        path = path / name
+    dataset = _load_pairs(recipe, path) if recipe.task == "enlarge" else _load_images(recipe, path)
+    count = recipe.images
+    return replace(dataset, train_inputs=dataset.train_inputs[:count], train_targets=dataset.train_targets[:count])
 
 
-def _load_digits() -> Dataset:
-    from sklearn.datasets import load_digits  # takes a second to import
-
-    images, labels = load_digits(return_X_y=True)
-    images, labels = np.asarray(images, np.float32), np.asarray(labels, np.int64)
-    # Neighbours are by the same writer, so every fourth image is a fair sample of all writers.
-    is_test = np.arange(len(labels)) % 4 == 3
-    return Dataset(images[~is_test], labels[~is_test], images[is_test], labels[is_test])
-
-
-def _load_mnist(path: Path) -> Dataset:
-    arrays = _read_archive(path)
-    missing = [key for key in MNIST_KEYS if key not in arrays]
-    if missing:
-        raise BuildError(f"{path}: has no {', '.join(missing)}; needed are {', '.join(MNIST_KEYS)}")
-    for part in ("train", "test"):
-        _check_part(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"])
-    inputs = [arrays[f"x_{part}"].reshape(-1, 784).astype(np.float32) / np.float32(255) for part in ("train", "test")]
-    labels = [arrays[f"y_{part}"].astype(np.int64) for part in ("train", "test")]
-    return Dataset(inputs[0], labels[0], inputs[1], labels[1])
+def _load_images(recipe: Recipe, path: Path | None) -> Dataset:
+    given = recipe.network.input
+    if path is None or path == DIGITS:
+        images = load_digits(given)
+    else:
+        images = FILES[recipe.dataset][1](path).shaped(given.shape)
+        if given.high == 1 and images.train.dtype == np.uint8:
+            images = images.divided(255)
+    return _MADE[recipe.task](images)
 
 
-def _read_archive(path: Path) -> dict[str, NDArray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in MNIST_KEYS if key in archive}
-    except OSError as error:
-        raise BuildError(f"{path}: cannot be read ({error.strerror or error}); give --data an existing npz") from None
-    except (ValueError, AttributeError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise BuildError(f"{path}: is not a readable npz archive of plain arrays ({error})") from None
+def _load_pairs(recipe: Recipe, path: Path | None) -> Dataset:
+    shapes = recipe.network.shapes()
+    size, large = recipe.network.input.shape[1], shapes[recipe.network.layers[-1].name][1]
+    if path is None or path == DIGITS:
+        pairs = enlarge_digits(load_digits(replace(recipe.network.input, shape=(1, large, large))), large // size)
+    else:
+        pairs = load_superres(path, size, large // size, recipe.margin)
+    return Dataset(*pairs)
 
 
-def _check_part(path: Path, part: str, images: NDArray, labels: NDArray) -> None:
-    if images.ndim < 2 or images[0:1].size != 784 or images.dtype != np.uint8:
-        raise BuildError(f"{path}: x_{part} is {images.dtype}{list(images.shape)}; needed is uint8[images,28,28]")
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise BuildError(f"{path}: y_{part} is {labels.dtype}{list(labels.shape)}; needed are {len(images)} integers")
-    if not 0 <= int(labels.min()) <= int(labels.max()) <= 9:
-        raise BuildError(f"{path}: y_{part} runs from {labels.min()} to {labels.max()}; needed are labels 0 to 9")
+def _classify(images: Images) -> Dataset:
+    return Dataset(images.train, images.train_labels, images.test, images.test_labels)
+
+
+def _copy(images: Images) -> Dataset:
+    return Dataset(images.train, _unit(images.train), images.test, _unit(images.test))
+
+
+def _segment(images: Images) -> Dataset:
+    """Noisy images; what is to be found is where the clean ones are bright, and the baseline is where the noisy are."""
+    rng = np.random.default_rng(0)
+    train, test = (_add_noise(part, rng) for part in (images.train, images.test))
+    masks = [(part > 127).astype(np.float32) for part in (images.train, images.test)]
+    return Dataset(train, masks[0], test, masks[1], baseline=_unit(test) - np.float32(0.5))
+
+
+def _add_noise(images: NDArray, rng: np.random.Generator) -> NDArray:
+    noise = rng.standard_normal(images.shape, np.float32) * 90
+    return np.clip(np.rint(images * np.float32(0.6) + 50 + noise), 0, 255).astype(np.uint8)
+
+
+def _unit(images: NDArray) -> NDArray[np.float32]:
+    return images.astype(np.float32) / np.float32(255)
+
+
+_MADE: dict[str, Callable[[Images], Dataset]] = {"classify": _classify, "copy": _copy, "segment": _segment}

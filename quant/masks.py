@@ -24,49 +24,78 @@ class ChannelMask(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class ChannelGroup:
-    """Channels that live and die together: the mask behind their normalization, who writes and who reads them.
+class Slice:
+    """Where a group's channels are in a layer's weights: along ``axis`` from ``start`` on, ``repeats`` rows each."""
 
-    Layers have weights of shape (outputs, inputs, ...). Later couplings (residual sums, concatenations) are groups with
-    several writers or readers.
+    layer: Any
+    axis: int
+    start: int
+    repeats: int
+
+    def weights(self, channels: int) -> Tensor:
+        """A view of the weights of shape (channels, repeats, ...), in which they can be changed."""
+        along = self.layer.weight.detach().movedim(self.axis, 0)
+        return along[self.start : self.start + channels * self.repeats].unflatten(0, (channels, self.repeats))
+
+
+@dataclass(frozen=True, eq=False)
+class Writer:
+    """A layer that computes a group's channels, and the normalization and mask behind it, from ``start`` on."""
+
+    weights: Slice
+    norm: Any
+    mask: Any
+    start: int
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelGroup:
+    """Channels that live and die together: all layers that compute them and all that multiply them by weights.
+
+    A depthwise layer belongs to the writers only: its weights of a channel go with the channel.
     """
 
     name: str
-    mask: Any
-    norm: Any
-    writers: tuple[Any, ...]
-    readers: tuple[Any, ...]
+    channels: int
+    writers: tuple[Writer, ...]
+    readers: tuple[Slice, ...]
 
     @property
     def kept(self) -> Tensor:
         """Which channels are kept, bool of shape (channels,)."""
-        return self.mask.kept > 0
+        return self._of(self.writers[0].mask.kept, self.writers[0]) > 0
 
     def keep(self, kept: Tensor) -> None:
         """Drop the channels that are not in ``kept``, bool of shape (channels,); dropped ones do not come back."""
-        self.mask.kept.mul_(kept)
+        for writer in self.writers:
+            self._of(writer.mask.kept, writer).mul_(kept)
         self.hold()
 
     def hold(self) -> None:
         """Zero the weights into and out of dropped channels, so that they sway no scale; call after each step."""
         dropped = ~self.kept
-        with torch.no_grad():
-            for layer in self.writers:
-                layer.weight[dropped] = 0
-            for layer in self.readers:
-                layer.weight[:, dropped] = 0
+        if not dropped.any():
+            return
+        for part in (*(writer.weights for writer in self.writers), *self.readers):
+            part.weights(self.channels)[dropped] = 0
+
+    def silence(self) -> None:
+        """Make the normalizations give exactly zero for dropped channels, as the masks do."""
+        dropped = ~self.kept
+        for writer in self.writers:
+            norm = writer.norm
+            for tensor, value in zip((norm.weight, norm.bias, norm.running_mean, norm.running_var), (0, 0, 0, 1)):
+                self._of(tensor.detach(), writer)[dropped] = value
+
+    def _of(self, tensor: Tensor, writer: Writer) -> Tensor:
+        return tensor[writer.start : writer.start + self.channels]
 
 
 def fold_masks(model: Model) -> Model:
     """A copy without masks that computes the same: normalization makes each dropped channel exactly zero."""
     model = copy.deepcopy(model)
     for group in model.groups():  # type: ignore[operator]
-        dropped = ~group.kept
-        with torch.no_grad():
-            for tensor, value in zip(
-                (group.norm.weight, group.norm.bias, group.norm.running_mean, group.norm.running_var), (0, 0, 0, 1)
-            ):
-                tensor[dropped] = value
+        group.silence()
     for name in [name for name, layer in model.named_modules() if isinstance(layer, ChannelMask)]:
         model.set_submodule(name, nn.Identity())
     return model
@@ -77,7 +106,7 @@ def describe_masks(groups: tuple[ChannelGroup, ...]) -> list[dict[str, object]]:
     return [
         {
             "name": group.name,
-            "channels": len(group.kept),
+            "channels": group.channels,
             "kept": int(group.kept.sum()),
             "indices": torch.nonzero(group.kept).flatten().tolist(),
         }

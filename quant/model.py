@@ -1,54 +1,71 @@
-"""The quantized perceptron of the recipes, built from Brevitas layers."""
+"""A recipe's network as a PyTorch module, built from Brevitas layers."""
 
-from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
-import brevitas.nn as qnn
 import torch
-from brevitas.inject.enum import ScalingImplType
-from brevitas.quant import (
-    Int8ActPerTensorFloat,
-    Int8WeightPerChannelFloat,
-    Int8WeightPerTensorFloat,
-    SignedBinaryActPerTensorConst,
-    SignedBinaryWeightPerTensorConst,
-    Uint8ActPerTensorFloat,
-)
 from torch import Tensor, nn
 
-from .masks import ChannelGroup, ChannelMask
+from .masks import ChannelGroup, ChannelMask, Slice, Writer
+from .networks.coupling import Coupling, Place, find_couplings
+from .networks.layers import (
+    Activation,
+    Add,
+    AveragePool,
+    Concat,
+    Flatten,
+    Input,
+    Layer,
+    MaxPool,
+    PixelShuffle,
+    Upsample,
+    Weighted,
+)
+from .quantizers import make_activation, make_norm, make_weighted
 from .recipes import Recipe
 
 
-class QuantMLP(nn.Sequential):
-    """prepare, pixels, then (fcN, bnN, maskN, actN) per hidden layer, then the last fcN and one scale for all logits.
+@dataclass(frozen=True)
+class Step:
+    """One module at work: on which results, by name, and under which name its own is kept."""
 
-    Takes (images, inputs) from 0 to the recipe's peak, returns (images, classes).
+    module: str
+    sources: tuple[str, ...]
+    result: str
+
+
+class QuantNetwork(nn.Module):
+    """prepare and pixels, which quantize the input, then the recipe's layers; takes and returns (images, ...).
+
+    A layer with weights is called by its name, its normalization and mask NAME_norm and NAME_mask; the last one has
+    neither, but is followed by ``scale``, one factor for all outputs.
     """
 
     def __init__(self, recipe: Recipe) -> None:
-        is_signed = recipe.signed or recipe.input_bits == 1  # bipolar codes need inputs on both sides of zero
-        layers: OrderedDict[str, nn.Module] = OrderedDict()
-        layers["prepare"] = Prepare(recipe.peak, is_signed)
-        layers["pixels"] = make_activation(recipe.input_bits, is_signed, rectify=False, learned=False)
-        widths = (recipe.inputs, *recipe.hidden)
-        for index, bits in enumerate(recipe.activation_bits):
-            number = index + 1
-            layers[f"fc{number}"] = make_dense(
-                widths[index], widths[number], recipe.weight_bits[index], recipe.per_channel
-            )
-            layers[f"bn{number}"] = nn.BatchNorm1d(widths[number])
-            layers[f"mask{number}"] = ChannelMask(widths[number])
-            layers[f"act{number}"] = make_activation(bits, recipe.signed, rectify=not recipe.signed, learned=True)
-        layers[f"fc{len(widths)}"] = make_dense(widths[-1], recipe.classes, recipe.weight_bits[-1], recipe.per_channel)
-        layers["scale"] = OutputScale(widths[-1])
-        super().__init__(layers)
-        self.bipolar_layers = tuple(f"fc{index + 1}" for index, bits in enumerate(recipe.weight_bits) if bits == 1)
+        super().__init__()
+        network = recipe.network
+        self.steps: list[Step] = []
+        self.couplings = find_couplings(network)
+        self.bipolar_layers = tuple(
+            layer.name for layer, bits in zip(network.weighted, recipe.weight_bits) if bits == 1
+        )
+        self._add_input(network.input, recipe.input_bits)
+        builder = _Builder(recipe)
+        sources = network.sources()
+        for layer in network.layers:
+            self._add_layer(layer, sources[layer.name], builder)
+        self._add("scale", OutputScale(builder.last_fan_in, shifted=recipe.task != "classify"), network.layers[-1].name)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        results = {"inputs": inputs}
+        for step in self.steps:
+            module = self.get_submodule(step.module)
+            results[step.result] = module(*(results[name] for name in step.sources))
+        return results["scale"]
 
     def groups(self) -> tuple[ChannelGroup, ...]:
-        """The hidden channels that pruning may drop, layer by layer."""
-        names = [name for name, _ in self.named_children() if name.startswith("mask")]
-        return tuple(self._group(int(name.removeprefix("mask"))) for name in names)
+        """The channels that pruning may drop, in the order of the recipe's ``keep``."""
+        return tuple(self._group(coupling) for coupling in self.couplings)
 
     def clip_bipolar_weights(self) -> None:
         """Keep the latent weights of bipolar layers in -1..1, where their quantizer passes the gradient."""
@@ -56,64 +73,118 @@ class QuantMLP(nn.Sequential):
             for name in self.bipolar_layers:
                 self.get_submodule(name).weight.clamp_(-1, 1)  # type: ignore[operator]
 
-    def _group(self, number: int) -> ChannelGroup:
-        layer = self.get_submodule
-        return ChannelGroup(
-            name=f"fc{number}",
-            norm=layer(f"bn{number}"),
-            writers=(layer(f"fc{number}"),),
-            readers=(layer(f"fc{number + 1}"),),
-            mask=layer(f"mask{number}"),
+    def _add(self, name: str, module: nn.Module, *sources: str, result: str | None = None) -> None:
+        self.add_module(name, module)
+        self.steps.append(Step(name, sources, result if result is not None else name))
+
+    def _add_input(self, given: Input, bits: int) -> None:
+        signed = given.signed or bits == 1  # bipolar codes need inputs on both sides of zero
+        self._add("prepare", Prepare(given.low, given.high, signed), "inputs")
+        quantizer = make_activation(bits, signed=signed, rectify=False, learned=False, limit=1.0, narrow=given.narrow)
+        self._add("pixels", quantizer, "prepare", result="")
+
+    def _add_layer(self, layer: Layer, sources: tuple[str, ...], builder: "_Builder") -> None:
+        if isinstance(layer, Activation) and layer.shares is not None:
+            self.steps.append(Step(layer.shares, sources, layer.name))
+        elif isinstance(layer, Weighted) and layer.name != builder.last:
+            self._add(layer.name, builder.make(layer, sources), *sources, result=f"{layer.name}_sums")
+            channels = builder.shapes[layer.name][0]
+            norm = f"{layer.name}_norm"
+            self._add(norm, make_norm(layer, channels), f"{layer.name}_sums")
+            self._add(f"{layer.name}_mask", ChannelMask(channels), norm, result=layer.name)
+        else:
+            self._add(layer.name, builder.make(layer, sources), *sources)
+
+    def _group(self, coupling: Coupling) -> ChannelGroup:
+        writers = tuple(
+            Writer(
+                self._slice(place),
+                self.get_submodule(f"{place.layer}_norm"),
+                self.get_submodule(f"{place.layer}_mask"),
+                place.start,
+            )
+            for place in coupling.writers
         )
+        readers = tuple(self._slice(place, reads=True) for place in coupling.readers)
+        return ChannelGroup(coupling.name, coupling.channels, writers, readers)
+
+    def _slice(self, place: Place, *, reads: bool = False) -> Slice:
+        layer = self.get_submodule(place.layer)
+        transposed = isinstance(layer, nn.ConvTranspose2d)  # its weights have the inputs first
+        return Slice(layer, int(reads != transposed), place.start, place.repeats)
+
+
+class _Builder:
+    """Makes the module of each layer, with the bits that the recipe has for it."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        network = recipe.network
+        self.recipe, self.shapes, self.last = recipe, network.shapes(), network.weighted[-1].name
+        names = [layer.name for layer in (*network.weighted, *network.activations)]
+        self.bits = dict(zip(names, (*recipe.weight_bits, *recipe.activation_bits), strict=True))
+        self.last_fan_in = network.weighted[-1].fan_in(self.shapes[network.sources()[self.last][0]])
+
+    def make(self, layer: Layer, sources: tuple[str, ...]) -> nn.Module:
+        if isinstance(layer, Weighted):
+            # One scale for all outputs of the last layer: it leaves their order to the integers.
+            per_channel = self.recipe.per_channel and layer.name != self.last
+            return make_weighted(layer, self.shapes[sources[0]], self.bits[layer.name], per_channel)
+        if isinstance(layer, Activation):
+            return make_activation(
+                self.bits[layer.name], signed=layer.signed, rectify=True, learned=layer.learned, limit=layer.limit,
+                power_of_two=layer.power_of_two,
+            )  # fmt: skip
+        return _make_plain(layer)
+
+
+def _make_plain(layer: Layer) -> nn.Module:
+    if isinstance(layer, MaxPool):
+        return nn.MaxPool2d(layer.kernel)
+    if isinstance(layer, AveragePool):
+        return nn.AvgPool2d(layer.kernel)
+    if isinstance(layer, Upsample):
+        return nn.Upsample(scale_factor=layer.factor, mode="nearest")
+    if isinstance(layer, PixelShuffle):
+        return nn.PixelShuffle(layer.factor)
+    return {Add: Sum, Concat: Join, Flatten: nn.Flatten}[type(layer)]()
 
 
 class Prepare(nn.Module):
-    """Brings inputs from 0..peak to 0..1, or to -1..1 where codes are signed."""
+    """Brings inputs from low..high to 0..1, or to -1..1 where codes are signed."""
 
-    def __init__(self, peak: float, is_signed: bool) -> None:
+    def __init__(self, low: float, high: float, signed: bool) -> None:
         super().__init__()
-        self.peak, self.is_signed = peak, is_signed
+        self.low, self.high, self.signed = low, high, signed
 
     def forward(self, inputs: Tensor) -> Tensor:
-        unit = inputs if self.peak == 1 else inputs / self.peak
-        return 2.0 * unit - 1.0 if self.is_signed else unit
+        if (self.low, self.high) == (-1, 1) and self.signed:
+            return inputs
+        from_zero = inputs if self.low == 0 else inputs - self.low
+        span = self.high - self.low
+        unit = from_zero if span == 1 else from_zero / span
+        return 2.0 * unit - 1.0 if self.signed else unit
+
+
+class Sum(nn.Module):
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return first + second
+
+
+class Join(nn.Module):
+    """One map of the channels of all."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return torch.cat(inputs, dim=1)
 
 
 class OutputScale(nn.Module):
-    """One learned factor for all logits: it leaves their order to the integers, so that ArgMax is exact."""
+    """One learned factor, and term if shifted, for all outputs: both leave their order to the integers."""
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, fan_in: int, *, shifted: bool) -> None:
         super().__init__()
-        self.factor = nn.Parameter(torch.tensor(inputs**-0.5))
+        self.factor = nn.Parameter(torch.tensor(fan_in**-0.5))
+        self.term: Any = nn.Parameter(torch.tensor(0.0)) if shifted else None
 
-    def forward(self, logits: Tensor) -> Tensor:
-        return logits * self.factor
-
-
-def make_dense(inputs: int, outputs: int, bits: int, per_channel: bool) -> qnn.QuantLinear:
-    """A layer without bias whose weights have ``bits`` bits, narrow range; 1 bit is bipolar with scale 1."""
-    if bits == 1:
-        quantizer = _let(SignedBinaryWeightPerTensorConst, scaling_const=1.0)
-    else:
-        quantizer = _let(Int8WeightPerChannelFloat if per_channel else Int8WeightPerTensorFloat, bit_width=bits)
-    layer = qnn.QuantLinear(inputs, outputs, bias=False, weight_quant=quantizer)
-    if bits == 1:
-        nn.init.uniform_(layer.weight, -1, 1)
-    return layer
-
-
-def make_activation(bits: int, is_signed: bool, *, rectify: bool, learned: bool) -> nn.Module:
-    """A quantizer to ``bits`` bits: bipolar at 1; else signed and narrow over -1..1, or unsigned from 0 to a scale."""
-    if bits == 1:
-        return qnn.QuantIdentity(act_quant=_let(SignedBinaryActPerTensorConst, scaling_init=1.0))
-    kind = ScalingImplType.PARAMETER if learned and not is_signed else ScalingImplType.CONST
-    options = {"bit_width": bits, "scaling_impl_type": kind, "scaling_init": 3.0 if rectify else 1.0}
-    if is_signed:
-        return qnn.QuantIdentity(act_quant=_let(Int8ActPerTensorFloat, narrow_range=True, **options))
-    layer = qnn.QuantReLU if rectify else qnn.QuantIdentity
-    return layer(act_quant=_let(Uint8ActPerTensorFloat, **options))
-
-
-def _let(quantizer: Any, **options: Any) -> Any:
-    """A Brevitas quantizer class with some options changed; its metaclass hides this from type checkers."""
-    return quantizer.let(**options)
+    def forward(self, outputs: Tensor) -> Tensor:
+        scaled = outputs * self.factor
+        return scaled if self.term is None else scaled + self.term

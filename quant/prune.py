@@ -10,8 +10,10 @@ from .masks import ChannelGroup
 
 def magnitude(group: ChannelGroup) -> Tensor:
     """How much a channel moves its readers, shape (channels,): its spread times the norm of the weights on it."""
-    outgoing = sum(layer.weight.detach().square().transpose(0, 1).flatten(1).sum(1) for layer in group.readers)
-    return group.norm.weight.detach().abs() * torch.sqrt(torch.as_tensor(outgoing))
+    outgoing = sum(part.weights(group.channels).square().flatten(1).sum(1) for part in group.readers)
+    ends = ((writer.start, writer.start + group.channels) for writer in group.writers)
+    spread = sum(writer.norm.weight.detach()[slice(*end)].abs() for writer, end in zip(group.writers, ends))
+    return torch.as_tensor(spread) * torch.sqrt(torch.as_tensor(outgoing))
 
 
 def keep_largest(group: ChannelGroup, importance: Tensor, count: int) -> None:
@@ -32,6 +34,6 @@ def channels_in_epoch(channels: int, keep: int, epoch: int, epochs: int) -> int:
 def prune_groups(groups: Sequence[ChannelGroup], keep: Sequence[int], epoch: int, epochs: int) -> None:
     """Drop the least of each group's channels, down to what the epoch asks for on the way to ``keep``."""
     for group, target in zip(groups, keep, strict=True):
-        count = channels_in_epoch(len(group.kept), target, epoch, epochs)
+        count = channels_in_epoch(group.channels, target, epoch, epochs)
         if count < int(group.kept.sum()):
             keep_largest(group, magnitude(group), count)

@@ -1,94 +1,131 @@
-"""Recipes: which model is trained, how, and on what; a recipe with options applied is the record of a run."""
+"""Recipes: which network is trained, how, and on what; a recipe with options applied is the record of a run."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from ..errors import GraphError
-
-BITS = range(1, 9)
-Numbers = str | float | Sequence[float]
+from .networks.autoencoder import autoencoder
+from .networks.cnv import cnv
+from .networks.coupling import find_couplings
+from .networks.espcn import espcn
+from .networks.layers import Input, Network
+from .networks.mlp import mlp
+from .networks.resnet import resnet8
+from .networks.separable import ds_cnn, mobilenet
+from .networks.unet import unet
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A multi-layer perceptron and its training.
+    """A network and its training.
 
-    Layers have the widths (inputs, *hidden, classes); ``weight_bits`` has one entry per layer, ``activation_bits`` and
-    ``keep`` (channels left after pruning) one per hidden layer. One bit means bipolar, -1 or +1. Signed activations
-    are clipped to -1..1, unsigned ones are ReLUs with a learned scale. ``peak`` is the largest value of an input.
+    task: classify, copy, segment or enlarge. ``weight_bits`` has one entry per layer with weights, ``activation_bits``
+    one per quantizer, ``keep`` (channels left after pruning) one per group of coupled channels. images: how many of the
+    training set are used, from its start; None for all. flip, shift: whether images are mirrored, and by how many
+    pixels (vertical, horizontal) they are moved at most, both at random. margin: pixels at the edge of an enlarged
+    image that the score leaves out.
     """
 
     name: str
     help: str
+    network: Network
     dataset: str
-    inputs: int
-    peak: float
-    hidden: tuple[int, ...]
-    classes: int
+    task: str
     input_bits: int
     weight_bits: tuple[int, ...]
     activation_bits: tuple[int, ...]
-    signed: bool
     per_channel: bool
     keep: tuple[int, ...]
+    images: int | None
     epochs: int
     batch_size: int
     learning_rate: float
-    seed: int
+    seed: int = 0
+    flip: bool = False
+    shift: tuple[int, int] = (0, 0)
+    margin: int = 0
 
     def record(self) -> dict[str, object]:
         """Every option as a JSON value, but for the help text."""
-        values = asdict(self)
+        values = asdict(self) | {"input": str(self.network.input), "network": list(map(str, self.network.layers))}
         del values["help"]
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
-def _tfc(name: str, weight_bits: int, activation_bits: int, help: str) -> Recipe:
+def _make(
+    name: str, help: str, network: Network, dataset: str, task: str, bits: tuple[int, int], input_bits: int = 8,
+    *, per_channel: bool = False, keep: tuple[int, ...] | None = None, images: int | None = None, epochs: int,
+    batch_size: int, learning_rate: float = 0.01, flip: bool = False, shift: tuple[int, int] = (0, 0), margin: int = 0,
+) -> Recipe:  # fmt: skip
+    """A recipe with the same ``bits``, (weights, activations), everywhere."""
+    weight_bits, activation_bits = (bits[0],) * len(network.weighted), (bits[1],) * len(network.activations)
+    channels = tuple(coupling.channels for coupling in find_couplings(network))
     return Recipe(
-        name=name,
-        help=help,
-        dataset="mnist",
-        inputs=784,
-        peak=1.0,
-        hidden=(64, 64, 64),
-        classes=10,
-        input_bits=activation_bits,
-        weight_bits=(weight_bits,) * 4,
-        activation_bits=(activation_bits,) * 3,
-        signed=True,
-        per_channel=False,
-        keep=(64, 64, 64),
-        epochs=60,
-        batch_size=256,
-        learning_rate=0.01,
-        seed=0,
-    )
+        name, help, network, dataset, task, input_bits, weight_bits, activation_bits, per_channel, keep or channels,
+        images, epochs, batch_size, learning_rate, 0, flip, shift, margin,
+    )  # fmt: skip
+
+
+def _tfc(name: str, bits: tuple[int, int], help: str) -> Recipe:
+    network = mlp(Input((784,), high=1.0, signed=True), (64, 64, 64), 10, signed=True)
+    help = f"784-64-64-64-10 on MNIST, {help}"
+    return _make(name, help, network, "mnist", "classify", bits, bits[1], epochs=60, batch_size=256)
+
+
+def _cnv(name: str, bits: tuple[int, int], help: str) -> Recipe:
+    help = f"CNV of BNN-PYNQ on CIFAR-10, {help}; full schedule: --images 50000 --epochs 300"
+    return _make(
+        name, help, cnv(), "cifar10", "classify", bits, images=12_000, epochs=10, batch_size=64, learning_rate=0.005,
+        flip=True, shift=(2, 2),
+    )  # fmt: skip
 
 
 _ALL = (
-    Recipe(
-        name="digits-mlp",
-        help="64-64-48-10 on scikit-learn's 8x8 digits, 4-bit weights and activations, pruned to 64-37-24-10",
-        dataset="digits",
-        inputs=64,
-        peak=16.0,
-        hidden=(64, 48),
-        classes=10,
-        input_bits=4,
-        weight_bits=(4, 4, 4),
-        activation_bits=(4, 4),
-        signed=False,
-        per_channel=False,
-        keep=(37, 24),
-        epochs=60,
-        batch_size=64,
-        learning_rate=0.01,
-        seed=0,
+    _make(
+        "digits-mlp",
+        "64-64-48-10 on scikit-learn's 8x8 digits, 4-bit weights and activations, pruned to 64-37-24-10",
+        mlp(Input((64,), high=16.0), (64, 48), 10, signed=False),
+        "digits", "classify", (4, 4), 4, keep=(37, 24), epochs=60, batch_size=64,
     ),
-    _tfc("tfc-w1a1", 1, 1, "784-64-64-64-10 on MNIST, bipolar weights and activations"),
-    _tfc("tfc-w1a2", 1, 2, "784-64-64-64-10 on MNIST, bipolar weights, 2-bit activations"),
-    _tfc("tfc-w2a2", 2, 2, "784-64-64-64-10 on MNIST, 2-bit weights and activations"),
-)
+    _tfc("tfc-w1a1", (1, 1), "bipolar weights and activations"),
+    _tfc("tfc-w1a2", (1, 2), "bipolar weights, 2-bit activations"),
+    _tfc("tfc-w2a2", (2, 2), "2-bit weights and activations"),
+    _cnv("cnv-w1a1", (1, 1), "bipolar weights and activations"),
+    _cnv("cnv-w1a2", (1, 2), "bipolar weights, 2-bit activations"),
+    _cnv("cnv-w2a2", (2, 2), "2-bit weights and activations"),
+    _make(
+        "resnet8",
+        "ResNet-8 of MLPerf Tiny on CIFAR-10, 4-bit; full schedule: --images 50000 --epochs 200",
+        resnet8(), "cifar10", "classify", (4, 4), per_channel=True, images=20_000, epochs=14, batch_size=64,
+        flip=True, shift=(4, 4),
+    ),
+    _make(
+        "ds-cnn",
+        "DS-CNN of MLPerf Tiny on spoken digits, 49 x 10 cepstral features, 4-bit; full schedule: --epochs 200",
+        ds_cnn(), "fsdd", "classify", (4, 4), per_channel=True, epochs=60, batch_size=50, shift=(5, 0),
+    ),
+    _make(
+        "mobilenet",
+        "MobileNet-v1 of width 0.25 on CIFAR-10, 4-bit; full schedule: --images 50000 --epochs 200",
+        mobilenet(), "cifar10", "classify", (4, 4), per_channel=True, images=20_000, epochs=14, batch_size=64,
+        flip=True, shift=(4, 4),
+    ),
+    _make(
+        "autoencoder",
+        "convolutional autoencoder with transposed convolutions on MNIST, 4-bit code of 7x7x4; full schedule: "
+        "--images 60000 --epochs 50",
+        autoencoder(), "mnist", "copy", (4, 4), images=20_000, epochs=20, batch_size=64,
+    ),
+    _make(
+        "espcn",
+        "ESPCN super-resolution x2 trained on T91, tested on Set5, 8-bit; full schedule: --epochs 300",
+        espcn(), "superres", "enlarge", (8, 8), images=None, epochs=40, batch_size=16, margin=8,
+    ),
+    _make(
+        "unet",
+        "U-Net that marks the digits in noisy MNIST images, 4-bit; full schedule: --images 60000 --epochs 50",
+        unet(), "mnist", "segment", (4, 4), images=20_000, epochs=15, batch_size=64,
+    ),
+)  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in _ALL}
 
 
@@ -97,94 +134,3 @@ def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise GraphError(f"unknown recipe {name!r}; known recipes: {', '.join(RECIPES)}")
     return RECIPES[name]
-
-
-def override(
-    recipe: Recipe,
-    *,
-    hidden: Numbers | None = None,
-    weight_bits: Numbers | None = None,
-    activation_bits: Numbers | None = None,
-    input_bits: int | None = None,
-    per_channel: bool | None = None,
-    prune: Numbers | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    seed: int | None = None,
-) -> Recipe:
-    """``recipe`` with the options that are not None; raises GraphError naming the option.
-
-    Lists are given as sequences or as text ("4,4,2"); one number serves every layer. prune: per hidden layer the share
-    of channels to remove (0.5) or, from 1 on, the number of channels to keep (37); 0 prunes nothing.
-    """
-    if hidden is not None:
-        widths = tuple(_whole("--hidden", value, 1, 65536) for value in _numbers("--hidden", hidden))
-        recipe = replace(recipe, hidden=widths, keep=widths)
-        recipe = replace(recipe, weight_bits=_refit(recipe.weight_bits, len(widths) + 1))
-        recipe = replace(recipe, activation_bits=_refit(recipe.activation_bits, len(widths)))
-    layers = len(recipe.hidden)
-    if weight_bits is not None:
-        recipe = replace(recipe, weight_bits=_bits("--weight-bits", weight_bits, layers + 1))
-    if activation_bits is not None:
-        recipe = replace(recipe, activation_bits=_bits("--activation-bits", activation_bits, layers))
-    if input_bits is not None:
-        recipe = replace(recipe, input_bits=_whole("--input-bits", input_bits, BITS[0], BITS[-1]))
-    if prune is not None:
-        shares = _per_layer("--prune", prune, layers)
-        recipe = replace(recipe, keep=tuple(map(_kept_channels, shares, recipe.hidden)))
-    if learning_rate is not None and not 0 < learning_rate < 10:
-        raise GraphError(f"--learning-rate: {learning_rate} was given; it must be above 0 and below 10")
-    plain = {
-        "per_channel": per_channel,
-        "epochs": epochs if epochs is None else _whole("--epochs", epochs, 1, 100_000),
-        "batch_size": batch_size if batch_size is None else _whole("--batch-size", batch_size, 2, 1_000_000),
-        "learning_rate": learning_rate,
-        "seed": seed if seed is None else _whole("--seed", seed, 0, 2**32 - 1),
-    }
-    return replace(recipe, **{key: value for key, value in plain.items() if value is not None})
-
-
-def _numbers(option: str, values: Numbers) -> list[float]:
-    if isinstance(values, int | float):
-        return [values]
-    items = values.split(",") if isinstance(values, str) else list(values)
-    try:
-        numbers = [float(item) for item in items]
-    except ValueError:
-        raise GraphError(f"{option}: {values!r} is not a list of numbers such as 4 or 4,4,2") from None
-    if not numbers:
-        raise GraphError(f"{option}: no number was given; give one for all layers, or one per layer")
-    return numbers
-
-
-def _per_layer(option: str, values: Numbers, layers: int) -> list[float]:
-    numbers = _numbers(option, values)
-    if len(numbers) not in (1, layers):
-        raise GraphError(f"{option}: {len(numbers)} numbers were given; give one for all, or {layers}, one per layer")
-    return numbers if len(numbers) == layers else numbers * layers
-
-
-def _whole(option: str, value: float, low: int, high: int) -> int:
-    if not low <= value <= high or value != int(value):
-        raise GraphError(f"{option}: {value:g} was given; it must be a whole number from {low} to {high}")
-    return int(value)
-
-
-def _bits(option: str, values: Numbers, layers: int) -> tuple[int, ...]:
-    return tuple(_whole(option, value, BITS[0], BITS[-1]) for value in _per_layer(option, values, layers))
-
-
-def _refit(bits: tuple[int, ...], layers: int) -> tuple[int, ...]:
-    return (bits + bits[-1:] * layers)[:layers]
-
-
-def _kept_channels(share: float, channels: int) -> int:
-    if 0 <= share < 1:
-        return max(1, channels - round(share * channels))
-    if not 1 <= share <= channels or share != int(share):
-        raise GraphError(
-            f"--prune: {share:g} was given for a layer of {channels} channels; give the share to remove, from 0 to "
-            f"below 1, or the number of channels to keep, from 1 to {channels}"
-        )
-    return int(share)

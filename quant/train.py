@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import BuildError, GraphError
@@ -20,35 +20,61 @@ from .data import Dataset, load_dataset
 from .export import export
 from .files import read_json, write_arrays, write_json
 from .masks import describe_masks, fold_masks
-from .model import QuantMLP
+from .model import QuantNetwork
 from .prune import prune_groups
 from .recipes import Recipe
-from .truth import record_codes
+from .tasks import augment, find_task
+from .truth import record_codes, samples_within
 
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
+EARLY_SAMPLES = 1000  # of the test set, for the score after each epoch
+BATCH = 250  # samples evaluated at once
+TRUTH_BYTES = 100_000_000  # of codes in truth.npz, before compression
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training is, after each batch: epoch and batch count from 1; loss and accuracy are the epoch's so far."""
+    """Where training is, after each batch: epoch and batch count from 1; loss and score are the epoch's so far.
+
+    metric: what the score is, accuracy, psnr_db or iou. test_score: of the first test samples, after an epoch.
+    """
 
     epoch: int
     epochs: int
     batch: int
     batches: int
     loss: float
-    accuracy: float
-    test_accuracy: float | None
+    metric: str
+    score: float
+    test_score: float | None
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """The finished model on the test set."""
+    """The finished model on the whole test set: ``score`` is its accuracy, psnr_db or iou, as ``metric`` says.
 
-    accuracy: float
-    correct: int
+    images: of the test set. baseline: the score of what the network has to beat, such as bicubic interpolation.
+    truth_images: how many of the first test images truth.npz holds.
+    """
+
+    metric: str
+    score: float
     images: int
     epochs: int
+    train_images: int
+    truth_images: int
+    baseline: float | None
+
+    def record(self) -> dict[str, Any]:
+        """The values as JSON, the score under the name of its metric."""
+        values = asdict(self)
+        del values["score"]
+        return {self.metric: self.score} | values
+
+    @classmethod
+    def of_record(cls, record: dict[str, Any]) -> "Metrics":
+        values = dict(record)
+        return cls(score=values.pop(values["metric"]), **values)
 
 
 def train(
@@ -68,14 +94,16 @@ def train(
     config = {"recipe": recipe.record(), "data": dataset.digest(), "threads": threads}
     with _open_folder(folder, config):
         if (folder / "model.onnx").exists():
-            return Metrics(**read_json(folder / "metrics.json")["result"])
+            return Metrics.of_record(read_json(folder / "metrics.json")["result"])
         with _torch_state(threads, recipe.seed):
             model = _fit(recipe, dataset, folder, _digest(config), progress or (lambda state: None))
-            return _finish(model, dataset, folder)
+            return _finish(model, recipe, dataset, folder)
 
 
-def _fit(recipe: Recipe, dataset: Dataset, folder: Path, config: str, progress: Callable[[Progress], None]) -> QuantMLP:
-    model = QuantMLP(recipe)
+def _fit(
+    recipe: Recipe, dataset: Dataset, folder: Path, config: str, progress: Callable[[Progress], None]
+) -> QuantNetwork:
+    model = QuantNetwork(recipe)
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
     checkpoints = folder / "checkpoints"
     checkpoint = load_last_checkpoint(checkpoints, config)
@@ -83,60 +111,69 @@ def _fit(recipe: Recipe, dataset: Dataset, folder: Path, config: str, progress: 
     if checkpoint is not None:
         restore_state(model, optimizer, checkpoint.tensors)
         history = checkpoint.history
+    metric, batches = find_task(recipe.task).metric, _batches(recipe, dataset)
+    early = dataset.test_inputs[:EARLY_SAMPLES], dataset.test_targets[:EARLY_SAMPLES]
     for epoch in range(len(history), recipe.epochs):
         prune_groups(model.groups(), recipe.keep, epoch, recipe.epochs)
-        loss, accuracy = _run_epoch(model, optimizer, recipe, dataset, epoch, progress)
-        test_accuracy = _count_correct(model, dataset) / len(dataset.test_labels)
+        loss, score = _run_epoch(model, optimizer, recipe, dataset, epoch, progress)
+        test_score = _evaluate(model, recipe, *early)
         channels = [int(group.kept.sum()) for group in model.groups()]
-        record = {"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "test_accuracy": test_accuracy}
+        record = {"epoch": epoch + 1, "loss": loss, metric: score, f"test_{metric}": test_score}
         history = [*history, {**record, "channels": channels}]
         write_json(folder / "metrics.json", {"history": history})
         save_checkpoint(checkpoints, Checkpoint(epoch + 1, history, collect_state(model, optimizer)), config)
-        batches = _batches(recipe, dataset)
-        progress(Progress(epoch + 1, recipe.epochs, batches, batches, loss, accuracy, test_accuracy))
+        progress(Progress(epoch + 1, recipe.epochs, batches, batches, loss, metric, score, test_score))
     return model
 
 
 def _run_epoch(
-    model: QuantMLP,
+    model: QuantNetwork,
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     dataset: Dataset,
     epoch: int,
     progress: Callable[[Progress], None],
 ) -> tuple[float, float]:
-    """Mean loss and accuracy over the epoch, measured while the weights change."""
+    """Mean loss and score over the epoch, measured while the weights change."""
     model.train()
-    inputs, labels = torch.from_numpy(dataset.train_inputs), torch.from_numpy(dataset.train_labels)
-    batches, total_loss, correct, seen = _batches(recipe, dataset), 0.0, 0, 0
+    task = find_task(recipe.task)
+    inputs, targets = torch.from_numpy(dataset.train_inputs), torch.from_numpy(dataset.train_targets)
+    batches, total_loss, counts, seen = _batches(recipe, dataset), 0.0, (0.0, 0.0), 0
     order = torch.randperm(len(inputs))
     for batch in range(batches):
         chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
         rate = _learning_rate(recipe, epoch * batches + batch, recipe.epochs * batches)
-        logits, loss = _step(model, optimizer, inputs[chosen], labels[chosen], rate)
+        images = augment(inputs[chosen].float(), flip=recipe.flip, shift=recipe.shift)
+        outputs, loss = _step(model, optimizer, task.loss, images, targets[chosen], rate)
         if not math.isfinite(loss):
             raise GraphError(f"epoch {epoch + 1}: loss is {loss}; lower --learning-rate, now {recipe.learning_rate}")
         total_loss += loss * len(chosen)
-        correct += int((logits.argmax(1) == labels[chosen]).sum())
+        counts = _total(counts, task.count(outputs, targets[chosen], recipe.margin))
         seen += len(chosen)
-        progress(Progress(epoch + 1, recipe.epochs, batch + 1, batches, total_loss / seen, correct / seen, None))
-    return total_loss / seen, correct / seen
+        state = epoch + 1, recipe.epochs, batch + 1, batches, total_loss / seen, task.metric, task.score(*counts)
+        progress(Progress(*state, None))
+    return total_loss / seen, task.score(*counts)
 
 
 def _step(
-    model: QuantMLP, optimizer: torch.optim.Optimizer, inputs: Tensor, labels: Tensor, rate: float
+    model: QuantNetwork,
+    optimizer: torch.optim.Optimizer,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    inputs: Tensor,
+    targets: Tensor,
+    rate: float,
 ) -> tuple[Tensor, float]:
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad()
-    logits = model(inputs)
-    loss = nn.functional.cross_entropy(logits, labels)
+    outputs = model(inputs)
+    loss = loss_of(outputs, targets)
     loss.backward()
     optimizer.step()
     model.clip_bipolar_weights()
     for group in model.groups():
         group.hold()
-    return logits.detach(), loss.item()
+    return outputs.detach(), loss.item()
 
 
 def _batches(recipe: Recipe, dataset: Dataset) -> int:
@@ -150,25 +187,45 @@ def _learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.learning_rate * min(1.0, share / WARM_UP) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def _count_correct(model: nn.Module, dataset: Dataset) -> int:
+def _evaluate(model: nn.Module, recipe: Recipe, inputs: NDArray, targets: NDArray) -> float:
     model.eval()
     with torch.no_grad():
-        predicted = model(torch.from_numpy(dataset.test_inputs)).argmax(1)
-    return int((predicted == torch.from_numpy(dataset.test_labels)).sum())
+        outputs = [model(batch.float()) for batch in torch.from_numpy(inputs).split(BATCH)]
+    return _score(recipe, torch.cat(outputs), torch.from_numpy(targets))
 
 
-def _finish(model: QuantMLP, dataset: Dataset, folder: Path) -> Metrics:
+def _score(recipe: Recipe, outputs: Tensor, targets: Tensor) -> float:
+    task, counts = find_task(recipe.task), (0.0, 0.0)
+    for part, wanted in zip(outputs.split(BATCH), targets.split(BATCH)):
+        counts = _total(counts, task.count(part, wanted, recipe.margin))
+    return task.score(*counts)
+
+
+def _total(counts: tuple[float, float], more: tuple[float, float]) -> tuple[float, float]:
+    return counts[0] + more[0], counts[1] + more[1]
+
+
+def _finish(model: QuantNetwork, recipe: Recipe, dataset: Dataset, folder: Path) -> Metrics:
     folded = fold_masks(model).eval()
-    inputs, labels = dataset.test_inputs, dataset.test_labels
-    codes = record_codes(folded, torch.from_numpy(inputs))
-    correct = int(np.sum(codes["outputs"].argmax(1) == labels))
+    inputs, targets = dataset.test_inputs, dataset.test_targets
+    baseline = dataset.baseline
+    sample = torch.from_numpy(inputs[: samples_within(TRUTH_BYTES, folded, torch.from_numpy(inputs[:1]))])
     history = read_json(folder / "metrics.json")["history"]
-    metrics = Metrics(correct / len(labels), correct, len(labels), len(history))
-    write_arrays(folder / "test.npz", {"inputs": inputs, "labels": labels})
-    write_arrays(folder / "truth.npz", codes)
+    metrics = Metrics(
+        metric=find_task(recipe.task).metric,
+        score=_evaluate(folded, recipe, inputs, targets),
+        images=len(targets),
+        epochs=len(history),
+        train_images=len(dataset.train_inputs),
+        truth_images=len(sample),
+        baseline=None if baseline is None else _score(recipe, *map(torch.from_numpy, (baseline, targets))),
+    )
+    kind = "labels" if recipe.task == "classify" else "targets"
+    write_arrays(folder / "test.npz", {"inputs": inputs, kind: targets})
+    write_arrays(folder / "truth.npz", record_codes(folded, sample, BATCH))
     write_json(folder / "prune.json", {"groups": describe_masks(model.groups())})
-    write_json(folder / "metrics.json", {"history": history, "result": asdict(metrics)})
-    export(folded, torch.from_numpy(inputs[:1]), folder / "model.onnx")
+    write_json(folder / "metrics.json", {"history": history, "result": metrics.record()})
+    export(folded, torch.from_numpy(inputs[:1]).float(), folder / "model.onnx")
     return metrics
 
 

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 from .names import module_name
 
 
+def samples_within(size_bytes: int, model: nn.Module, example: Tensor) -> int:
+    """How many samples' codes take no more than that many bytes, at least one; ``example`` is one sample."""
+    return max(1, size_bytes // sum(array.nbytes for array in record_codes(model, example).values()))
+
+
 def record_codes(model: nn.Module, inputs: Tensor, batch_size: int = 1000) -> dict[str, NDArray]:
     """Codes by "00_<module>", "01_<module>", ... in order of evaluation, int16 (images, ...), bipolar ones -1 and +1.
 
@@ -22,7 +27,9 @@ def record_codes(model: nn.Module, inputs: Tensor, batch_size: int = 1000) -> di
     def hook_of(name: str):
         def record(module: nn.Module, inputs: tuple, output: Any) -> None:
             if isinstance(output, IntQuantTensor):
-                calls.append((name, output.int().numpy().astype(np.int16)))
+                # Its own int() takes bipolar codes for invalid where all are equal.
+                codes = torch.round(output.value / output.scale + output.zero_point)
+                calls.append((name, codes.numpy().astype(np.int16)))
 
         return record
 
@@ -32,7 +39,7 @@ def record_codes(model: nn.Module, inputs: Tensor, batch_size: int = 1000) -> di
     with torch.no_grad():
         for batch in inputs.split(batch_size):
             calls.clear()
-            outputs = model(batch)
+            outputs = model(batch.float())
             for index, (name, codes) in enumerate(calls):
                 parts.setdefault(f"{index:02}_{name}", []).append(codes)
             parts.setdefault("outputs", []).append(outputs.numpy().astype(np.float32))

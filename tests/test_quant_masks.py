@@ -1,24 +1,51 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
-from espalier.quant.recipes import find_recipe, override
+from espalier.quant.networks.autoencoder import autoencoder
+from espalier.quant.networks.cnv import cnv
+from espalier.quant.networks.espcn import espcn
+from espalier.quant.networks.resnet import resnet8
+from espalier.quant.networks.separable import ds_cnn
+from espalier.quant.networks.unet import unet
+from espalier.quant.override import override
+from espalier.quant.recipes import find_recipe
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs the train extra")
+torch.set_num_threads(1)  # threads that wait for each other on busy cores take longer than one
 pytest.importorskip("brevitas", reason="needs the train extra")
 
 from espalier.quant.export import export  # noqa: E402
 from espalier.quant.masks import describe_masks, fold_masks  # noqa: E402
-from espalier.quant.model import QuantMLP  # noqa: E402
+from espalier.quant.model import QuantNetwork  # noqa: E402
 from espalier.quant.prune import channels_in_epoch, keep_largest, magnitude, prune_groups  # noqa: E402
 from espalier.quant.truth import record_codes  # noqa: E402
 
-RECIPES = {
+
+def small(name, network, prune):
+    """A recipe with a smaller network, pruned."""
+    recipe = replace(find_recipe(name), network=network)
+    recipe = override(recipe, prune=prune)
+    bits = {"weight_bits": (4,) * len(network.weighted), "activation_bits": (4,) * len(network.activations)}
+    return recipe if recipe.network.family == "cnv" else replace(recipe, **bits)
+
+
+PERCEPTRONS = {
     "unsigned": override(find_recipe("digits-mlp"), prune="37,11"),
     "bipolar": override(find_recipe("tfc-w1a1"), prune="37,1,64"),
     "signed": override(find_recipe("tfc-w2a2"), prune="5,60,20"),
+}
+RECIPES = PERCEPTRONS | {
+    "flattened": small("cnv-w1a1", cnv(4), 0.5),
+    "residual": small("resnet8", resnet8(5), "3,4,7,5,11,20"),
+    "depthwise": small("ds-cnn", ds_cnn(7), "3,7,5,1,4"),
+    "transposed": small("autoencoder", autoencoder(6, 3), "5,7,2,4,3"),
+    "joined": small("unet", unet(5), 0.5),
+    "shuffled": small("espcn", espcn(3, 8, 8), 0.25),
 }
 
 
@@ -26,14 +53,17 @@ def pruned_model(kind):
     """A model as after some training: random weights and norms, masks at their final widths."""
     recipe = RECIPES[kind]
     torch.manual_seed(3)
-    model = QuantMLP(recipe)
+    model = QuantNetwork(recipe)
+    given = recipe.network.input
+    shape = 16, *given.shape
     for _ in range(3):
-        model(torch.rand(50, recipe.inputs) * recipe.peak)
+        model(torch.rand(shape) * (given.high - given.low) + given.low)
     for group in model.groups():
-        torch.nn.init.normal_(group.norm.weight)
-        torch.nn.init.normal_(group.norm.bias)
+        for writer in group.writers:
+            torch.nn.init.normal_(writer.norm.weight)
+            torch.nn.init.normal_(writer.norm.bias)
     prune_groups(model.groups(), recipe.keep, 9, 10)
-    return model.eval(), torch.rand(40, recipe.inputs) * recipe.peak
+    return model.eval(), torch.rand(shape) * (given.high - given.low) + given.low
 
 
 @pytest.mark.parametrize("kind", RECIPES)
@@ -49,6 +79,32 @@ def test_folding_changes_no_output(kind):
 
 
 @pytest.mark.parametrize("kind", RECIPES)
+def test_dropped_channels_are_silent_behind_every_mask(kind):
+    model, inputs = pruned_model(kind)
+    for group in model.groups():
+        for writer in group.writers:
+            found = []
+            hook = writer.mask.register_forward_hook(lambda module, given, result, found=found: found.append(result))
+            model(inputs)
+            hook.remove()
+            channels = found[0].detach()[:, writer.start : writer.start + group.channels]
+            assert not channels[:, ~group.kept].any() and channels[:, group.kept].any()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RECIPES if kind not in ("bipolar", "flattened")])
+def test_weights_of_dropped_channels_do_nothing(kind):
+    model, inputs = pruned_model(kind)
+    before = model(inputs)
+    for group in model.groups():
+        for part in (*(writer.weights for writer in group.writers), *group.readers):
+            weights = part.weights(group.channels)
+            assert not weights[~group.kept].any()
+            # As large as what is there, so that the scale stays.
+            weights[~group.kept] = weights.abs().min()
+    assert torch.equal(model(inputs), before)
+
+
+@pytest.mark.parametrize("kind", PERCEPTRONS)
 def test_dropped_channels_are_constant(kind):
     model, inputs = pruned_model(kind)
     codes = [array for name, array in record_codes(fold_masks(model), inputs).items() if "act" in name]

@@ -1,10 +1,12 @@
+import json
 import subprocess
 import sys
 
 import pytest
 
 from espalier.errors import GraphError
-from espalier.quant.recipes import RECIPES, find_recipe, override
+from espalier.quant.override import override
+from espalier.quant.recipes import RECIPES, find_recipe
 
 DIGITS = find_recipe("digits-mlp")
 
@@ -16,9 +18,7 @@ def test_every_recipe_survives_its_own_options(name):
 
 
 def test_unknown_recipe_lists_the_known_ones():
-    with pytest.raises(
-        GraphError, match="unknown recipe 'tfc'; known recipes: digits-mlp, tfc-w1a1, tfc-w1a2, tfc-w2a2"
-    ):
+    with pytest.raises(GraphError, match="unknown recipe 'tfc'; known recipes: digits-mlp, tfc-w1a1, .*, unet"):
         find_recipe("tfc")
 
 
@@ -38,7 +38,7 @@ def test_prune_takes_shares_and_numbers(value, keep):
 
 def test_new_hidden_widths_keep_every_channel():
     recipe = override(DIGITS, hidden="20,30,40")
-    assert recipe.keep == recipe.hidden == (20, 30, 40)
+    assert recipe.keep == tuple(layer.channels for layer in recipe.network.weighted[:-1]) == (20, 30, 40)
     assert len(recipe.weight_bits) == 4 and len(recipe.activation_bits) == 3
 
 
@@ -61,6 +61,7 @@ def test_new_hidden_widths_keep_every_channel():
         ({"batch_size": 1}, "--batch-size: 1 was given; it must be a whole number from 2"),
         ({"learning_rate": 0.0}, "--learning-rate: 0.0 was given; it must be above 0"),
         ({"seed": -1}, "--seed: -1 was given"),
+        ({"images": 1}, "--images: 1 was given; it must be a whole number from 2"),
     ],
 )
 def test_bad_options_are_named(options, message):
@@ -68,6 +69,37 @@ def test_bad_options_are_named(options, message):
         override(DIGITS, **options)
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (
+            {"hidden": "64"},
+            "--hidden: resnet8 is no perceptron, its layers have fixed channels; leave it out, or .*prune",
+        ),
+        (
+            {"activation_bits": 1},
+            "--activation-bits: 1 bit means -1 and .1, but conv0 of resnet8 pads with zeros; give 2",
+        ),
+        ({"input_bits": 1}, "--input-bits: 1 bit means -1 and .1, but conv0 of resnet8 pads with zeros"),
+        ({"prune": "1,2"}, r"2 numbers .*or 6, one per group of channels \(conv0, block1_conv1, block2_conv1, "),
+        ({"weight_bits": "4,4"}, r"2 numbers .*or 10, one per layer \(conv0, block1_conv1, block1_conv2, "),
+        ({"activation_bits": "4,4"}, r"2 numbers .*or 11, one per activation \(act0, block1_act1, block1_branch, "),
+    ],
+)
+def test_options_that_do_not_fit_the_network_are_named(options, message):
+    with pytest.raises(GraphError, match=message):
+        override(find_recipe("resnet8"), **options)
+
+
+def test_bipolar_activations_need_no_padding():
+    assert override(find_recipe("cnv-w2a2"), activation_bits=1, input_bits=1).activation_bits == (1,) * 8
+
+
+def test_every_recipe_is_recorded_without_loss():
+    records = [json.dumps(recipe.record()) for recipe in RECIPES.values()]
+    assert len(set(records)) == len(RECIPES) and all("help" not in json.loads(record) for record in records)
+
+
 def test_recipes_load_without_torch():
-    code = "import sys, espalier.quant.recipes; sys.exit('torch' in sys.modules)"
+    code = "import sys, espalier.quant.recipes, espalier.quant.override; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

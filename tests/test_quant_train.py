@@ -4,20 +4,28 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from espalier.errors import BuildError, GraphError
-from espalier.quant.recipes import find_recipe, override
+from espalier.quant.networks.autoencoder import autoencoder
+from espalier.quant.networks.espcn import espcn
+from espalier.quant.networks.resnet import resnet8
+from espalier.quant.networks.unet import unet
+from espalier.quant.override import override
+from espalier.quant.recipes import find_recipe
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs the train extra")
+torch.set_num_threads(1)  # threads that wait for each other on busy cores take longer than one
 pytest.importorskip("brevitas", reason="needs the train extra")
 pytest.importorskip("sklearn", reason="needs the train extra")
 
 from filelock import FileLock  # noqa: E402
 
+from espalier.quant.data import DIGITS  # noqa: E402
 from espalier.quant.train import train  # noqa: E402
 
 RECIPE = override(find_recipe("digits-mlp"), hidden="12,9", prune="7,5", epochs=4, batch_size=128)
@@ -55,7 +63,7 @@ def test_truth_agrees_with_metrics(finished):
     assert list(truth) == ["00_pixels", "01_act1", "02_act2", "outputs"]
     assert truth["01_act1"].shape == (449, 12) and truth["01_act1"].dtype == np.int16
     result = json.loads((finished / "metrics.json").read_text())["result"]
-    assert result["correct"] == np.sum(truth["outputs"].argmax(1) == test["labels"])
+    assert result["accuracy"] == np.mean(truth["outputs"].argmax(1) == test["labels"])
 
 
 def test_same_seed_gives_the_same_bytes(finished, tmp_path):
@@ -80,8 +88,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(epoch, finished, tmp_path):
 
 def test_a_killed_run_continues(finished, tmp_path):
     code = (
-        "from pathlib import Path; from espalier.quant.recipes import *; from espalier.quant.train import train;"
-        "import time;"
+        "from pathlib import Path; from espalier.quant.override import override; import time;"
+        "from espalier.quant.recipes import find_recipe; from espalier.quant.train import train;"
         "recipe = override(find_recipe('digits-mlp'), hidden='12,9', prune='7,5', epochs=4, batch_size=128);"
         f"train(recipe, Path({str(tmp_path)!r}), progress=lambda state: time.sleep(300 * (state.epoch == 3)))"
     )
@@ -103,11 +111,11 @@ def test_a_finished_run_is_not_trained_again(finished):
     assert not states and metrics.images == 449 and results(finished) == before
 
 
-def test_progress_tells_accuracy_early(tmp_path):
+def test_progress_tells_the_score_early(tmp_path):
     states = []
     train(override(RECIPE, epochs=1), tmp_path, progress=states.append)
     assert [state.batch for state in states[:-1]] == list(range(1, 11))
-    assert states[0].test_accuracy is None and 0 <= states[-1].test_accuracy <= 1
+    assert states[0].test_score is None and 0 <= states[-1].test_score <= 1
 
 
 def test_a_loss_that_is_no_number_is_reported(tmp_path, monkeypatch):
@@ -124,14 +132,55 @@ def test_training_leaves_torch_as_it_was(tmp_path):
 
 
 def test_digits_train_well_with_half_of_the_channels(tmp_path):
-    assert train(override(find_recipe("digits-mlp"), prune=0.5, epochs=15), tmp_path).accuracy > 0.93
+    assert train(override(find_recipe("digits-mlp"), prune=0.5, epochs=15), tmp_path).score > 0.93
+
+
+SMALL = {  # recipes of every task, with small networks
+    "classify": replace(find_recipe("resnet8"), network=resnet8(4), keep=(4, 3, 8, 5, 16, 16)),
+    "copy": replace(find_recipe("autoencoder"), network=autoencoder(4, 2), keep=(4, 8, 2, 8, 4)),
+    "enlarge": replace(find_recipe("espcn"), network=espcn(2, 8, 8), keep=(5, 4), margin=2),
+    "segment": replace(find_recipe("unet"), network=unet(4), keep=(3, 8, 16, 8, 8, 4, 4)),
+}
+METRICS = {"classify": "accuracy", "copy": "psnr_db", "enlarge": "psnr_db", "segment": "iou"}
+
+
+@pytest.mark.parametrize("task", SMALL)
+def test_every_task_trains_the_same_twice(task, tmp_path):
+    recipe = override(SMALL[task], images=96, epochs=1, batch_size=16)
+    for name in ("a", "b"):
+        metrics = train(recipe, tmp_path / name, data=DIGITS)
+        assert (metrics.metric, metrics.train_images) == (METRICS[task], 96)
+    assert results(tmp_path / "a") == results(tmp_path / "b")
+
+
+@pytest.mark.parametrize("task", SMALL)
+def test_runs_of_every_task_tell_their_score_again(task, tmp_path):
+    recipe = override(SMALL[task], images=64, epochs=1)
+    assert train(recipe, tmp_path, data=DIGITS) == train(recipe, tmp_path, data=DIGITS)
+    test, truth = np.load(tmp_path / "test.npz"), np.load(tmp_path / "truth.npz")
+    wanted = test["labels" if task == "classify" else "targets"]
+    assert len(wanted) == len(test["inputs"]) == 449 and truth["outputs"].shape[1:] in (wanted.shape[1:], (10,))
+
+
+def test_truth_is_cut_to_its_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("espalier.quant.train.TRUTH_BYTES", 50_000)
+    metrics = train(override(SMALL["segment"], images=64, epochs=1), tmp_path, data=DIGITS)
+    assert 0 < metrics.truth_images < metrics.images == 449
+    truth = np.load(tmp_path / "truth.npz")
+    assert {len(truth[name]) for name in truth} == {metrics.truth_images}
+    assert 25_000 < sum(truth[name].nbytes for name in truth) <= 50_000
+
+
+def test_a_network_learns_to_find_digits_in_noise(tmp_path):
+    metrics = train(override(SMALL["segment"], images=640, epochs=2, batch_size=16), tmp_path, data=DIGITS)
+    assert metrics.baseline is not None and metrics.score > 0.5 > metrics.baseline
 
 
 @pytest.mark.parametrize("bits", [1, 2, 8])
 def test_every_width_trains(bits, tmp_path):
     recipe = override(find_recipe("digits-mlp"), hidden="32,32", epochs=4, batch_size=32, per_channel=True)
     recipe = override(recipe, weight_bits=bits, activation_bits=bits, input_bits=bits)
-    assert train(recipe, tmp_path).accuracy > 0.5
+    assert train(recipe, tmp_path).score > 0.5
 
 
 def test_a_folder_of_another_run_is_refused(finished):

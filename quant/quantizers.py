@@ -1,0 +1,67 @@
+"""The layers and quantizers of Brevitas that networks are built from."""
+
+from typing import Any
+
+import brevitas.nn as qnn
+from brevitas.inject.enum import RestrictValueType, ScalingImplType
+from brevitas.quant import (
+    Int8ActPerTensorFloat,
+    Int8WeightPerChannelFloat,
+    Int8WeightPerTensorFloat,
+    SignedBinaryActPerTensorConst,
+    SignedBinaryWeightPerTensorConst,
+    Uint8ActPerTensorFloat,
+)
+from torch import nn
+
+from .networks.layers import Conv, ConvTranspose, Dense, DepthwiseConv, Shape, Weighted
+
+
+def make_weighted(layer: Weighted, inputs: Shape, bits: int, per_channel: bool) -> Any:
+    """A layer without bias whose weights have ``bits`` bits, narrow range; 1 bit is bipolar with scale 1."""
+    options: dict[str, Any] = {"bias": False, "weight_quant": _weight_quantizer(bits, per_channel)}
+    if isinstance(layer, Dense):
+        made = qnn.QuantLinear(inputs[0], layer.channels, **options)
+    elif isinstance(layer, ConvTranspose):
+        options |= {"stride": layer.stride, "padding": layer.padding}
+        made = qnn.QuantConvTranspose2d(inputs[0], layer.channels, layer.kernel, **options)
+    else:
+        options |= {"stride": layer.stride, "padding": layer.padding}
+        options["groups"] = inputs[0] if isinstance(layer, DepthwiseConv) else 1
+        channels = layer.channels if isinstance(layer, Conv) else inputs[0]
+        made = qnn.QuantConv2d(inputs[0], channels, layer.kernel, **options)
+    if bits == 1:
+        nn.init.uniform_(made.weight, -1, 1)
+    return made
+
+
+def make_norm(layer: Weighted, channels: int) -> nn.Module:
+    return nn.BatchNorm1d(channels) if isinstance(layer, Dense) else nn.BatchNorm2d(channels)
+
+
+def make_activation(
+    bits: int, *, signed: bool, rectify: bool, learned: bool, limit: float, narrow: bool = True,
+    power_of_two: bool = False,
+) -> nn.Module:  # fmt: skip
+    """A quantizer to ``bits`` bits of what lies between -limit, or 0 if unsigned, and limit; bipolar at 1 bit."""
+    if bits == 1:
+        return qnn.QuantIdentity(act_quant=_let(SignedBinaryActPerTensorConst, scaling_init=1.0))
+    kind = ScalingImplType.PARAMETER if learned else ScalingImplType.CONST
+    options: dict[str, Any] = {"bit_width": bits, "scaling_impl_type": kind, "scaling_init": limit}
+    if power_of_two:
+        options["restrict_scaling_type"] = RestrictValueType.POWER_OF_TWO
+    if signed:
+        return qnn.QuantIdentity(act_quant=_let(Int8ActPerTensorFloat, narrow_range=narrow, **options))
+    layer = qnn.QuantReLU if rectify else qnn.QuantIdentity
+    return layer(act_quant=_let(Uint8ActPerTensorFloat, **options))
+
+
+def _weight_quantizer(bits: int, per_channel: bool) -> Any:
+    if bits == 1:
+        return _let(SignedBinaryWeightPerTensorConst, scaling_const=1.0)
+    return _let(Int8WeightPerChannelFloat if per_channel else Int8WeightPerTensorFloat, bit_width=bits)
+
+
+def _let(quantizer: Any, **options: Any) -> Any:
+    """A Brevitas quantizer class with some options changed; its metaclass hides this from type checkers."""
+    return quantizer.let(**options)
