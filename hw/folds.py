@@ -11,6 +11,7 @@ from ..ir.depth_to_space import DepthToSpace
 from ..ir.graph import TensorType
 from ..ir.max_pool import MaxPool2d
 from ..ir.sum_pool import SumPool2d
+from .pool import axis_of
 from .unit import Unit
 
 MATRICES = ("dense", "conv", "depthwise")
@@ -19,8 +20,9 @@ MATRICES = ("dense", "conv", "depthwise")
 
 @dataclass(frozen=True)
 class Fold:
-    """takes: channels in a beat of each input; makes: of the result. cycles: slots per frame of the slowest process.
-    multipliers: products per cycle. padding: lanes that a whole scan leaves idle.
+    """takes: channels in a beat of each input, 0 where any number will do; makes: of the result. cycles: slots a frame
+    of the slowest process. multipliers: products per cycle. padding: lanes that a whole scan leaves idle. held: inputs
+    that lie in registers, each about as large as a multiplier.
     """
 
     pe: int
@@ -30,6 +32,11 @@ class Fold:
     cycles: int
     multipliers: int = 0
     padding: int = 0
+    held: int = 0
+
+    @property
+    def size(self) -> int:
+        return self.multipliers + self.held
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,10 @@ class Choice:
         return min(fold.cycles for fold in self.folds)
 
     def within(self, cycles: int) -> list[Fold]:
-        """The folds of fewest multipliers that take at most ``cycles``; empty where all are slower."""
+        """The smallest folds that take at most ``cycles``; empty where all are slower."""
         met = [fold for fold in self.folds if fold.cycles <= cycles]
-        fewest = min((fold.multipliers for fold in met), default=0)
-        return [fold for fold in met if fold.multipliers == fewest]
+        smallest = min((fold.size for fold in met), default=0)
+        return [fold for fold in met if fold.size == smallest]
 
 
 def choose_from(unit: Unit, pe: int | None = None, simd: int | None = None, also: Collection[int] = ()) -> Choice:
@@ -129,7 +136,8 @@ def _conv(unit: Unit) -> Space:
             return Fold(pe, simd, (simd,), makes, max(reading, filling), multipliers, padding + idle)
         beats = _parts(taps * inputs, simd)
         cycles = windows * groups * beats + _pixels_without_window(node, source)
-        return Fold(pe, simd, (inputs,), makes, cycles, multipliers, padding + beats * simd - taps * inputs)
+        padding += beats * simd - taps * inputs
+        return Fold(pe, simd, (inputs,), makes, cycles, multipliers, padding, held=taps * inputs)
 
     whole = node.groups == 1 and node.dilation == (1, 1)
     more = [size for size in _sizes(taps * inputs) if size > inputs] if whole else []
@@ -157,8 +165,9 @@ def _pool(unit: Unit) -> Space:
     """Windows that do not overlap are reduced as their pixels come; others are read one tap after the other."""
     node = unit.nodes[0]
     assert isinstance(node, MaxPool2d | SumPool2d)
-    overlap = any(size > step for size, step in zip(node.kernel, node.stride))
-    return _channels(unit, _windowed(unit, prod(node.kernel)) if overlap else unit.source.pixels)
+    windows, source = unit.result.shape, unit.source.shape
+    axes = [axis_of(source[i], node.kernel[i], node.stride[i], node.padding[i], windows[i]) for i in (0, 1)]
+    return _channels(unit, unit.source.pixels if all(axes) else _windowed(unit, prod(node.kernel)))
 
 
 def _windowed(unit: Unit, taps: int) -> int:
@@ -174,10 +183,6 @@ def _argmax(unit: Unit) -> Space:
     return _channels(unit, unit.source.pixels, counted=unit.source)
 
 
-def _slice(unit: Unit) -> Space:
-    return _channels(unit, unit.source.pixels, counted=unit.source)
-
-
 def _channels(unit: Unit, slots: int, *, counted: TensorType | None = None, multiplies: bool = False) -> Space:
     """pe channels side by side all the way: ``slots`` slots for each group of those of ``counted``, else the result."""
     channels = (counted or unit.result).channels
@@ -185,23 +190,21 @@ def _channels(unit: Unit, slots: int, *, counted: TensorType | None = None, mult
     def fold(pe: int, simd: int) -> Fold:
         groups = _parts(channels, pe)
         takes = tuple(min(pe, source.channels) for source in reads(unit))
-        idle = groups * pe - channels
-        multipliers = pe if multiplies else 0
+        multipliers, idle = (pe, groups * pe - channels) if multiplies else (0, 0)
         return Fold(pe, simd, takes, min(pe, unit.result.channels), slots * groups, multipliers, idle)
 
     return Space(_sizes(channels), [1], fold)
 
 
-def _concat(unit: Unit) -> Space:
-    """A slot for each beat that one of the inputs brings."""
-    channels, sources = unit.result.channels, unit.sources
+def _any_lanes(unit: Unit) -> Space:
+    """What is built for the lanes in which its inputs come: only a crop needs no second stage if they are its own."""
+    crops = unit.kind == "slice" and unit.source.channels == unit.result.channels
 
     def fold(pe: int, simd: int) -> Fold:
-        takes = tuple(min(pe, source.channels) for source in sources)
-        beats = sum(_parts(source.channels, lanes) for source, lanes in zip(sources, takes))
-        return Fold(pe, simd, takes, pe, unit.result.pixels * beats)
+        takes = (pe if crops else 0,) * len(unit.sources)
+        return Fold(pe, simd, takes, pe, unit.result.pixels * _parts(unit.result.channels, pe))
 
-    return Space(_sizes(channels), [1], fold)
+    return Space(_sizes(unit.result.channels), [1], fold)
 
 
 def _depth_to_space(unit: Unit) -> Space:
@@ -218,8 +221,8 @@ SPACES: Mapping[str, Callable[[Unit], Space]] = {
     "depthwise": _depthwise,
     "max_pool": _pool,
     "sum_pool": _pool,
-    "concat": _concat,
-    "slice": _slice,
+    "concat": _any_lanes,
+    "slice": _any_lanes,
     "depth_to_space": _depth_to_space,
     "argmax": _argmax,
 }

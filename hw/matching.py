@@ -1,7 +1,7 @@
 """Which of the folds that keep pace: those that fit together, stream by stream, without converters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,28 @@ def choose_matching(graph: Graph, choices: Sequence[Choice], cycles: int) -> dic
     return {name: options[best[name]] for name, options in folds.items()}
 
 
+def feed_joins(graph: Graph, choices: Sequence[Choice]) -> list[Choice]:
+    """The choices, where folds that send a Concat its share in so many beats that it cannot be faster are that slow.
+
+    A Concat takes its beats one by one, so that each of its inputs has a share of its slots, by channels.
+    """
+    slots: dict[str, list[tuple[int, int, int]]] = {}  # by tensor: pixels, its channels, those of all
+    for unit in (choice.unit for choice in choices):
+        if unit.kind == "concat":
+            for tensor, source in zip(unit.inputs, unit.sources):
+                share = (unit.result.pixels, source.channels, unit.result.channels)
+                slots.setdefault(made_as(graph, tensor), []).append(share)
+
+    def fed(fold: Fold, tensor: str) -> Fold:
+        cycles = fold.cycles
+        for pixels, channels, together in slots.get(tensor, ()):
+            if (beats := -(-channels // fold.makes)) > 1:
+                cycles = max(cycles, -(-pixels * beats * together // channels))
+        return replace(fold, cycles=cycles)
+
+    return [replace(c, folds=tuple(fed(fold, c.unit.output) for fold in c.folds)) for c in choices]
+
+
 def _effort(fold: Fold) -> int:
     """Padding, cycles and outputs side by side as one number, the first counting most."""
     return (fold.padding * DIGIT + fold.cycles) * DIGIT + fold.pe if fold.multipliers else fold.pe
@@ -49,9 +71,9 @@ class End:
         return fold.makes if self.input is None else fold.takes[self.input]
 
     def fits(self, fold: Fold, other: "End", others: Fold) -> bool:
-        """Whether a stream needs no converter between both ends."""
-        lanes = self.lanes(fold)
-        return lanes == other.lanes(others) and beats_are_same(self.type, other.type, lanes)
+        """Whether a stream needs no converter from here to the ``other`` end."""
+        made, read = self.lanes(fold), other.lanes(others)
+        return not read or (made == read and beats_are_same(self.type, other.type, made))
 
 
 def _meetings(graph: Graph, found: Sequence[Unit]) -> list[tuple[tuple[str, End], tuple[str, End]]]:
@@ -63,6 +85,6 @@ def _meetings(graph: Graph, found: Sequence[Unit]) -> list[tuple[tuple[str, End]
             made, end = made_as(graph, tensor), (unit.name, End(kind, number))
             if made in makers:
                 meetings.append((makers[made], end))
-            else:
+            elif not unit.takes_any_lanes:
                 makers[made] = end
     return meetings

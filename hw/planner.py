@@ -11,7 +11,7 @@ from ..ir.graph import Graph
 from .design import Design, filling
 from .folding_file import Folding, Given
 from .folds import MATRICES, Choice, choose_from
-from .matching import choose_matching
+from .matching import choose_matching, feed_joins
 from .operators import units
 from .plan import Interface, LayerPlan, Plan
 from .queues import Analysis
@@ -47,6 +47,7 @@ def plan(
     given = _given_layers(found, folding)
     also = {layer[key] for layer in given.values() for key in ("pe", "simd") if key in layer}
     choices = [choose_from(unit, given[unit.name].get("pe"), given[unit.name].get("simd"), also) for unit in found]
+    choices = feed_joins(graph, choices)
     if fps is None and multipliers is None:
         multipliers = DEFAULT_MULTIPLIERS + sum(c.folds[0].multipliers for c in choices if len(c.folds) == 1)
     cycles = _fastest(choices, multipliers) if fps is None else _cycles_for(choices, fps, clock_mhz, multipliers)
