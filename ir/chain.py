@@ -15,8 +15,8 @@ Floats = NDArray[np.float32]
 class Step:
     """One operator of the model in float32: ONNX (or QONNX) name, constant operands, attributes.
 
-    ``position`` is the operand that the data takes (1 for ``Sub(constant, x)``). Constants are scalars or have the
-    data's shape without frame axis. Besides ONNX's operators there are two of our own, with constants
+    ``position`` is the operand that the data takes (1 for ``Sub(constant, x)``). Constants are scalars or broadcast to
+    the data's shape without frame axis. Besides ONNX's operators there are two of our own, with constants
     (scale, offset, step, base): ``Dequantize`` gives scale * (step * code + base) + offset, rounded once to float32,
     and ``Codes`` is its inverse, rounded to the nearest integer.
     """
@@ -192,6 +192,11 @@ def _transpose(x: NDArray, step: Step) -> NDArray:
     return x.transpose(tuple(int(axis) for axis in step.constants[0]))
 
 
+def _gather(x: NDArray, step: Step) -> NDArray:
+    """Any rearrangement: element i of the result, in C order, is element constants[0][i] of the data."""
+    return x.reshape(len(x), -1)[:, step.constants[0]]
+
+
 def _sigmoid(x: NDArray) -> NDArray:
     return 1 / (1 + np.exp(-x))
 
@@ -229,4 +234,5 @@ OPERATORS: dict[str, Callable[[NDArray, Step], NDArray]] = {
     "ArgMax": _arg_max,
     "Reshape": _reshape,
     "Transpose": _transpose,
+    "Gather": _gather,
 }

@@ -1,35 +1,45 @@
-"""Grows the integer graph while the importer walks through the model: inputs, dense layers and their functions."""
+"""Grows the integer graph while the importer walks through the model: tensors, inputs and functions of integers."""
 
-from dataclasses import replace
-from fractions import Fraction
-from math import lcm, prod
+from abc import ABC, abstractmethod
+from dataclasses import fields, replace
 
 import numpy as np
 
 from ..errors import GraphError
 from .chain import Chain, Step
-from .dense import Dense
+from .flatten import Flatten
 from .graph import Bounds, Input, Ints, IntType, Node, TensorType
-from .import_constants import Quantized
+from .import_border import Borders
 from .import_functions import CodeFunction, falling_channels, fit_rising, fit_table
-from .import_input import EXAMPLES, InputType
+from .import_input import InputType
+from .import_layout import Arrangement, Layout
 from .import_names import Names
 from .import_values import (
     QUANTIZERS,
-    Fractions,
     Grid,
+    Origin,
     Value,
     apply_affine,
-    flat_step,
-    fractions,
     is_affine,
     is_monotone,
     output_grid,
     represented,
 )
-from .imported import Function, Product
+from .imported import Function, Join, Product, Quantizer
 
-MAX_RATIO = 1 << 16  # between scales of channels that one sum adds up, and of offsets to scales
+ANY = IntType(62, True)  # until the bounds are known
+
+
+class Lazy(ABC):
+    """A node that waits: what the model does after it may be done better before it."""
+
+    @abstractmethod
+    def apply(self, builder: "Builder", value: Value, end: int, consumer: str) -> Value:
+        """``value`` of this node with its first ``end`` steps done."""
+
+    @abstractmethod
+    def make(self, builder: "Builder", value: Value, consumer: str) -> Value:
+        """``value`` of this node as integers of the graph, with all its steps still to come."""
 
 
 class Builder:
@@ -38,131 +48,53 @@ class Builder:
     def __init__(self, input_type: InputType | None) -> None:
         self.names = Names()
         self.nodes: dict[str, Node] = {}
-        self.types: dict[str, IntType] = {}
+        self.tensors: dict[str, TensorType] = {}
         self.bounds: dict[str, Bounds] = {}
-        self.signs: dict[str, Ints] = {}
+        self.signs: dict[str, Ints] = {}  # -1 where a row of weights was negated, and its codes with it
         self.functions: dict[str, Function] = {}
         self.products: dict[str, Product] = {}
-        self.quantized: dict[str, Grid] = {}
-        self._input_type = input_type
-        self._shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
-        self._border: dict[str, tuple[tuple[str, ...], tuple[Step, ...], Grid, tuple[Step, ...]]] = {}
-        self._made: dict[tuple[str, tuple[str, ...]], Value] = {}
-        self._read: set[str] = set()
+        self.joins: dict[str, Join] = {}
+        self.quantizers: dict[str, Quantizer] = {}  # by the quantizer's output in the model
+        self.read: set[str] = set()
+        self._borders = Borders(input_type)
+        self._lazies: dict[str, Lazy] = {}
+        self.moved: dict[tuple, str] = {}  # tensors whose order was changed
+        self._made: dict[tuple, Value] = {}
+        self._counts: dict[str, int] = {}
 
-    # Inputs
+    # Tensors
 
-    def add_input(self, onnx_name: str, shape: tuple[int, ...]) -> Value:
-        name = self.names.port(onnx_name, "x")
-        self._shapes[name] = onnx_name, shape
-        if self._input_type is None:
-            return Value(name, shape, None)
-        grid = self._input_type.grid(prod(shape))
-        self._add_tensor(name, self._input_type.dtype, _all_codes(self._input_type.dtype, prod(shape)))
-        return Value(name, shape, represented(grid, self.bounds[name].low, self.bounds[name].high))
+    def numbered(self, kind: str) -> str:
+        """A free name: the kind and how many of it there are."""
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        return self.names.unique(f"{kind}{self._counts[kind]}")
 
-    def is_input(self, tensor: str) -> bool:
-        return tensor in self._shapes
+    def layer(self, weights: str, node: str, kind: str) -> str:
+        """A name for a layer: that of the module it came from, else the kind and how many of it there are."""
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        return self.names.layer(weights, node, f"{kind}{self._counts[kind]}")
 
-    def inputs(self) -> tuple[Input, ...]:
-        """The inputs that were used, each with the host's conversion."""
-        return tuple(self._input(name) for name in self._shapes if name in self._border)
-
-    def _input(self, name: str) -> Input:
-        (_, layout, grid, steps), shape = self._border[name], self._shapes[name][1]
-        if shape != (grid.channels,):
-            layout = (Step("Reshape", (np.array(shape),)), *layout)
-        chain = Chain((*layout, *steps, grid.codes(), Step("Reshape", (np.array([grid.channels]),))))
-        return Input(name, TensorType((grid.channels,), self.types[name]), shape, chain)
-
-    def _settle(self, value: Value, consumer: str) -> Value:
-        """Decide, once for each input, what the host does and what the codes are."""
-        if not self.is_input(value.tensor):
-            return value
-        if value.tensor not in self._border:
-            self._border[value.tensor] = self._choose_border(value, consumer)
-        names, layout, grid, _ = self._border[value.tensor]
-        same_layout = len(layout) == len(value.layout) and all(
-            a.operator == b.operator and np.array_equal(a.constants[0], b.constants[0])
-            for a, b in zip(layout, value.layout, strict=False)
-        )
-        if value.names[: len(names)] != names or not same_layout:
-            raise GraphError(
-                f"{consumer}: input {self._shapes[value.tensor][0]} reaches it by another quantizer or reshape than "
-                "other layers; share one, or give the raw integers that come in with --input-type"
-            )
-        return replace(value, grid=grid, steps=value.steps[len(names) :], names=value.names[len(names) :])
-
-    def _choose_border(
-        self, value: Value, consumer: str
-    ) -> tuple[tuple[str, ...], tuple[Step, ...], Grid, tuple[Step, ...]]:
-        if value.grid is not None:
-            return (), value.layout, value.grid, ()
-        quantizers = [i for i, step in enumerate(value.steps) if step.operator in QUANTIZERS]
-        grid, declared = output_grid(value.steps[quantizers[-1]], prod(value.shape)) if quantizers else (None, None)
-        if grid is None or declared is None:
-            raise GraphError(
-                f"input {self._shapes[value.tensor][0]} has no quantizer before {consumer}; say which integers come in "
-                f"with --input-type, for example {EXAMPLES}"
-            )
-        end = quantizers[-1] + 1
-        bounds = _all_codes(declared, prod(value.shape))
-        self._add_tensor(value.tensor, declared, bounds)
-        grid = represented(grid, bounds.low, bounds.high)
-        self.quantized[value.tensor] = grid
-        return value.names[:end], value.layout, grid, value.steps[:end]
-
-    # Layers
-
-    def dense(self, value: Value, weights: Quantized, name: str, node: str) -> Value:
-        """The products of ``weights`` (outputs, inputs) with a value of shape (inputs,)."""
-        value = self.quantize(value, node)
-        grid = value.grid
-        assert grid is not None
-        matrix, rows, scale, noise = _common_scale(weights, grid, node)
-        stride, bases, unit, rest = _whole_offsets(grid, scale)
-        self._read.add(value.tensor)
-        self._add_dense(name, value.tensor, matrix * self.signs[value.tensor], node)
-        inputs = replace(Grid.of(grid.channels, unit, step=stride, base=bases, offset=rest), noise=noise)
-        self.products[name] = Product(inputs, self.signs[value.tensor], rows.astype(np.float64))
-        offset = rows * fractions(matrix @ rest.astype(np.float64))
-        sums = Grid.of(len(matrix), rows * unit, step=stride, base=matrix @ bases, offset=offset)
-        bounds = self.logical_bounds(value.tensor)
-        return Value(
-            name, (len(matrix),), replace(sums, noise=self.products[name].noise(matrix, bounds.low, bounds.high))
-        )
-
-    def _add_dense(self, name: str, source: str, matrix: Ints, node: str) -> None:
+    def add_node(self, node: Node, owner: str, signs: Ints | None = None) -> Node:
+        """Add ``node`` with the narrowest type that holds its range, or with its own where that is not ANY."""
         try:
-            dense = Dense(name, (source,), IntType(62, True), matrix)
-            bounds = dense.bounds(self.bounds[source])
+            shape = node.shape(*(self.tensors[name] for name in node.inputs))
+            bounds = node.bounds(*(self.bounds[name] for name in node.inputs))
         except GraphError as error:
-            raise GraphError(f"{node}: {error}") from None
-        result = IntType.of_range(int(bounds.low.min()), int(bounds.high.max()))
-        self.nodes[name] = replace(dense, result=result)
-        self._add_tensor(name, result, bounds)
+            raise GraphError(f"{owner}: {error}") from None
+        if node.result is ANY:
+            node = replace(node, result=IntType.of_range(int(bounds.low.min()), int(bounds.high.max())))
+        pixels = shape[-1] // bounds.low.size
+        self.nodes[node.name] = node
+        self.read.update(node.inputs)
+        bounds = Bounds(np.tile(bounds.low, pixels), np.tile(bounds.high, pixels))
+        self._add_tensor(node.name, TensorType(shape, node.result), bounds)
+        if signs is not None:
+            self.signs[node.name] = signs
+        return node
 
-    def quantize(self, value: Value, consumer: str) -> Value:
-        """The value without pending steps: up to its last function as a node, affine steps after it in the grid."""
-        if value.host_only:
-            raise GraphError(
-                f"{consumer}: takes data from {value.host_only}, which only the host can do, after an output"
-            )
-        value = self._settle(value, consumer)
-        curved = [i for i, step in enumerate(value.steps) if not is_affine(step)]
-        if curved:
-            value = self._apply(value, curved[-1] + 1, consumer)
-        grid, bounds = value.grid, self.logical_bounds(value.tensor)
-        assert grid is not None
-        for step, node in zip(value.steps, value.names, strict=True):
-            grid = apply_affine(grid, flat_step(step), node, bounds.low, bounds.high)
-        return Value(value.tensor, value.shape, grid)
-
-    def quantize_output(self, value: Value, consumer: str) -> Value:
-        """The value with everything up to its last quantizer as nodes; later steps are left to the host."""
-        value = self._settle(value, consumer)
-        quantizers = [i for i, step in enumerate(value.steps) if step.operator in QUANTIZERS]
-        return self._apply(value, quantizers[-1] + 1, consumer) if quantizers else value
+    def _add_tensor(self, name: str, tensor: TensorType, bounds: Bounds) -> None:
+        self.tensors[name], self.bounds[name] = tensor, bounds
+        self.signs[name] = np.ones(tensor.channels, dtype=np.int64)
 
     def logical_bounds(self, tensor: str) -> Bounds:
         """Bounds of the codes as they would be without negated rows."""
@@ -170,65 +102,200 @@ class Builder:
         ends = bounds.low * signs, bounds.high * signs
         return Bounds(np.minimum(*ends), np.maximum(*ends))
 
-    # Functions
-
-    def _apply(self, value: Value, end: int, consumer: str) -> Value:
-        """The first ``end`` steps as one node."""
-        key = value.tensor, value.names[:end]
-        if key not in self._made:
-            self._made[key] = self._make_function(value, end, consumer)
-        return replace(self._made[key], shape=value.shape, steps=value.steps[end:], names=value.names[end:])
-
-    def _make_function(self, value: Value, end: int, consumer: str) -> Value:
+    def flatten(self, value: Value) -> Value:
+        """The value, without Lazy, as integers of shape (channels,)."""
+        if len(value.layout.shape) == 1:
+            return value
         assert value.grid is not None
-        steps, names = tuple(map(flat_step, value.steps[:end])), value.names[:end]
-        result, declared = _result_grid(value.grid, steps, names)
-        draft = Function("", value.tensor, value.grid, self.signs[value.tensor], steps, result)
-        function = CodeFunction(names[-1], draft, self.bounds[value.tensor], all(map(is_monotone, steps)))
-        if steps[-1].operator not in QUANTIZERS:
-            _check_on_grid(function, draft, consumer)
-        name = self.names.unique(f"{value.tensor}_act")
-        node, signs = self._fit(function, name, value.tensor, declared)
-        self._read.add(node.inputs[0])
-        self.nodes[name] = node
-        bounds = node.bounds(self.bounds[node.inputs[0]])
-        self._add_tensor(name, node.result, bounds)
-        result = represented(result, bounds.low, bounds.high)
-        self.functions[name] = Function(name, node.inputs[0], value.grid, signs, steps, result)
-        self.quantized[name] = result
-        return Value(name, value.shape, result)
+        name = f"{value.tensor}_flat"
+        every = np.tile(np.arange(value.layout.channels), value.layout.pixels)
+        if name not in self.nodes:
+            name = self.names.unique(name)
+            flatten = Flatten(name, (value.tensor,), self.tensors[value.tensor].dtype)
+            self.add_node(flatten, name, self.signs[value.tensor][every])
+        layout = Layout((value.layout.places.size,), value.layout.places)
+        return value.carried_by(name, layout=layout, grid=value.grid.take(every))
 
-    def _fit(self, function: CodeFunction, name: str, source: str, declared: IntType | None) -> tuple[Node, Ints]:
-        """The node, and the signs of the source that it takes, which may be a negated copy of ``source``."""
-        falling = falling_channels(function)
-        dense = self.nodes.get(source)
-        if falling is not None and not falling.any():
-            return fit_rising(function, name, source, self.types[source], declared), self.signs[source]
-        if falling is None or not isinstance(dense, Dense):
-            return fit_table(function, name, source, declared), self.signs[source]
-        source = self._negate(dense, falling)
-        return fit_rising(function.negated(falling), name, source, self.types[source], declared), self.signs[source]
+    # Inputs
 
-    def _negate(self, dense: Dense, falling: np.ndarray) -> str:
-        """The dense layer with the rows of falling channels negated: itself if nothing reads it yet, else a copy."""
-        name = dense.name if dense.name not in self._read else self.names.unique(f"{dense.name}_negated")
-        signs = np.where(falling, -1, 1)
-        before = self.signs[dense.name]
-        self._add_dense(name, dense.inputs[0], dense.weights * signs[:, None], name)
-        self.signs[name] = before * signs
-        self.products[name] = self.products[dense.name]
+    def add_input(self, onnx_name: str, shape: tuple[int, ...]) -> Value:
+        return self._borders.add(self.names.port(onnx_name, "x"), onnx_name, shape)
+
+    def is_undecided(self, value: Value) -> bool:
+        return value.grid is None and self._borders.has(value.tensor)
+
+    def inputs(self) -> tuple[Input, ...]:
+        """The inputs that were used, each with the host's conversion."""
+        return self._borders.inputs(self.tensors)
+
+    def settle(self, value: Value, consumer: str, arrange: Arrangement | None = None) -> Value:
+        """Decide, once for each input, what the host does, how the data lies, and what the codes are."""
+        if not self.is_undecided(value):
+            return value
+        decided, border = self._borders.settle(value, consumer, arrange)
+        if value.tensor not in self.tensors:
+            tensor = TensorType(border.layout.shape, border.dtype)
+            codes = (np.full(tensor.channels, limit) for limit in (border.dtype.low, border.dtype.high))
+            self._add_tensor(value.tensor, tensor, Bounds(*codes))
+            if border.steps:
+                self._note(decided.origins[len(border.steps) - 1], value.tensor, value.tensor, border.grid)
+        return decided.after(len(border.steps))
+
+    # Values to integers
+
+    def add_lazy(self, kind: str, lazy: Lazy) -> str:
+        name = f"~{kind}{len(self._lazies)}"
+        self._lazies[name] = lazy
         return name
 
-    def _add_tensor(self, name: str, dtype: IntType, bounds: Bounds) -> None:
-        self.types[name], self.bounds[name] = dtype, bounds
-        self.signs[name] = np.ones(bounds.low.size, dtype=np.int64)
+    def is_lazy(self, value: Value) -> bool:
+        return value.tensor in self._lazies
+
+    def quantize(self, value: Value, consumer: str, arrange: Arrangement | None = None) -> Value:
+        """The value without pending steps: up to its last function as nodes, affine steps after it in the grid."""
+        if value.host_only:
+            raise GraphError(
+                f"{consumer}: takes data from {value.host_only}, which only the host can do, after an output"
+            )
+        value = self._even(self.settle(value, consumer, arrange), consumer)
+        curved = [i for i, step in enumerate(value.steps) if not is_affine(step)]
+        if curved:
+            value = self.apply(value, curved[-1] + 1, consumer)
+        value = self.make(value, consumer)
+        grid, bounds = value.grid, self.logical_bounds(value.tensor)
+        assert grid is not None
+        for step, node in zip(value.channel_steps(), value.names, strict=True):
+            grid = apply_affine(grid, step, node, bounds.low, bounds.high)
+        return Value(value.tensor, value.layout, grid)
+
+    def quantize_output(self, value: Value, consumer: str, arrange: Arrangement | None = None) -> Value:
+        """The value with everything up to its last quantizer as nodes; later steps are left to the host."""
+        value = self._even(self.settle(value, consumer, arrange), consumer)
+        value = self.apply(value, value.quantizers[-1] + 1, consumer) if value.quantizers else value
+        return self.make(value, consumer)
+
+    def make(self, value: Value, consumer: str) -> Value:
+        """The value as integers of the graph."""
+        if value.tensor not in self._lazies:
+            return value
+        key = (value.tensor,)
+        if key not in self._made:
+            self._made[key] = self._lazies[value.tensor].make(self, value.until(0), consumer)
+        made = self._made[key]
+        return value.carried_by(made.tensor, layout=replace(made.layout, places=value.layout.places), grid=made.grid)
+
+    def apply(self, value: Value, end: int, consumer: str) -> Value:
+        """The value with its first ``end`` steps as one node."""
+        key = value.tensor, *value.key(end)
+        if key not in self._made:
+            lazy = self._lazies.get(value.tensor)
+            if lazy is not None:
+                self._made[key] = lazy.apply(self, value.until(end), end, consumer)
+                self._note(value.origins[end - 1], value.tensor, self._made[key].tensor, self._made[key].grid)
+            else:
+                self._made[key] = self._make_function(value.until(end), consumer)
+        made = self._made[key]
+        rest = value.after(end).carried_by(made.tensor, grid=made.grid)
+        return replace(rest, layout=replace(made.layout, places=value.layout.places))
+
+    def _even(self, value: Value, consumer: str) -> Value:
+        """The value with steps that treat all pixels of its tensor alike: vectors are laid flat where they need it."""
+        first = value.uneven()
+        if first is None:
+            return value
+        if sum(size > 1 for size in value.shape) > 1:
+            raise GraphError(
+                f"{value.names[first]}: its constants differ from pixel to pixel of data of shape {list(value.shape)}; "
+                "give one value per channel"
+            )
+        earlier = value.until(first).quantizers
+        if earlier:
+            value = self.apply(value, earlier[-1] + 1, consumer)
+        return self.flatten(self.make(value, consumer))
+
+    # Functions
+
+    def _make_function(self, value: Value, consumer: str) -> Value:
+        """All steps of a value, as one node."""
+        assert value.grid is not None
+        function, draft, declared = self.function_of(value)
+        if value.steps[-1].operator not in QUANTIZERS:
+            _check_on_grid(function, draft, consumer)
+        if self._changes_nothing(function, draft):
+            bounds = self.logical_bounds(value.tensor)
+            grid = represented(value.grid, bounds.low, bounds.high)
+            self._note(value.origins[-1], value.tensor, value.tensor, grid, draft.result)
+            return Value(value.tensor, value.layout, grid)
+        name = self._add_function(function, draft, declared)
+        grid = self.functions[name].result
+        self._note(value.origins[-1], value.tensor, name, grid)
+        return Value(name, value.layout, grid)
+
+    def function_of(self, value: Value) -> tuple[CodeFunction, Function, IntType | None]:
+        """All steps of a value as a function of its codes, and the type that they declare."""
+        assert value.grid is not None
+        steps = value.channel_steps()
+        result, declared = result_grid(value.grid, steps, value.names)
+        draft = Function("", value.tensor, value.grid, self.signs[value.tensor], steps, result)
+        monotone = all(map(is_monotone, steps))
+        return CodeFunction(value.names[-1], draft, self.bounds[value.tensor], monotone), draft, declared
+
+    def _changes_nothing(self, function: CodeFunction, draft: Function) -> bool:
+        """Whether these are codes already on which the steps have no effect."""
+        if draft.source in self.products or not function.is_small or (draft.signs < 0).any():
+            return False
+        codes = function.points()
+        reals = draft.reals(codes)
+        return np.array_equal(Chain(draft.steps)(reals), reals)
+
+    def _add_function(self, function: CodeFunction, draft: Function, declared: IntType | None) -> str:
+        name = f"{draft.source}_act"
+        node, signs = self.fit(function, name, draft.source, declared)
+        for other in self.functions.values():
+            if other.source == node.inputs[0] and _are_equal(self.nodes[other.node], node):
+                return other.node
+        node = replace(node, name=self.names.unique(name))
+        self.add_node(node, function.owner)
+        bounds = self.bounds[node.name]
+        result = represented(draft.result, bounds.low, bounds.high)
+        self.functions[node.name] = replace(draft, node=node.name, source=node.inputs[0], signs=signs, result=result)
+        return node.name
+
+    def fit(self, function: CodeFunction, name: str, source: str, declared: IntType | None) -> tuple[Node, Ints]:
+        """The node, and the signs of the source that it takes, which may be a negated copy of ``source``."""
+        falling = falling_channels(function)
+        if falling is not None and not falling.any():
+            return fit_rising(function, name, source, self.tensors[source].dtype, declared), self.signs[source]
+        if falling is None or not self.can_negate(source):
+            return fit_table(function, name, source, declared), self.signs[source]
+        source = self.negate(source, falling)
+        dtype = self.tensors[source].dtype
+        return fit_rising(function.negated(falling), name, source, dtype, declared), self.signs[source]
+
+    def can_negate(self, tensor: str) -> bool:
+        """Whether it is made of weights, whose rows can be negated."""
+        return hasattr(self.nodes.get(tensor), "weights") and tensor in self.products
+
+    def negate(self, product: str, falling: np.ndarray) -> str:
+        """The layer with the rows of falling channels negated: itself if nothing reads it yet, else a copy."""
+        layer = self.nodes[product]
+        name = product if product not in self.read else self.names.unique(f"{product}_negated")
+        signs = np.where(falling, -1, 1)
+        before, weights = self.signs[product], layer.weights  # type: ignore[attr-defined]
+        negated = weights * signs.reshape(-1, *(1,) * (weights.ndim - 1))
+        changes = {"name": name, "result": ANY, "weights": negated}
+        self.add_node(replace(layer, **changes), name, before * signs)
+        self.products[name] = self.products[product]
+        return name
+
+    def _note(self, origin: Origin, source: str, tensor: str, grid: Grid | None, own: Grid | None = None) -> None:
+        """Remember which integers a quantizer of the model made."""
+        if origin.tensor == source and grid is not None:
+            layout = Layout(self.tensors[tensor].shape, origin.layout.places)
+            self.quantizers.setdefault(origin.output, Quantizer(tensor, grid, layout, own or grid))
 
 
-def _all_codes(dtype: IntType, channels: int) -> Bounds:
-    return Bounds(np.full(channels, dtype.low), np.full(channels, dtype.high))
-
-
-def _result_grid(grid: Grid, steps: tuple[Step, ...], names: tuple[str, ...]) -> tuple[Grid, IntType | None]:
+def result_grid(grid: Grid, steps: tuple[Step, ...], names: tuple[str, ...]) -> tuple[Grid, IntType | None]:
     """The grid on which the steps put their result, and its type where a quantizer that ends them declares it."""
     quantizers = [i for i, step in enumerate(steps) if step.operator in QUANTIZERS]
     declared = None
@@ -243,6 +310,15 @@ def _result_grid(grid: Grid, steps: tuple[Step, ...], names: tuple[str, ...]) ->
     return grid, declared if start == len(steps) else None
 
 
+def _are_equal(first: Node, second: Node) -> bool:
+    """Whether two nodes compute the same, names aside."""
+    return type(first) is type(second) and all(
+        np.array_equal(getattr(first, field.name), getattr(second, field.name))
+        for field in fields(first)
+        if field.name != "name"
+    )
+
+
 def _check_on_grid(function: CodeFunction, draft: Function, consumer: str) -> None:
     """Raise GraphError unless what the steps give is exactly on the result's grid, for every code."""
     source, last = draft.source, function.owner
@@ -253,46 +329,3 @@ def _check_on_grid(function: CodeFunction, draft: Function, consumer: str) -> No
     reals = Chain(draft.steps)(draft.reals(codes))
     if not np.array_equal(Chain((draft.result.dequantize(),))(draft(codes)), reals):
         raise GraphError(f"{found}; put a quantizer after it")
-
-
-def _common_scale(weights: Quantized, grid: Grid, node: str) -> tuple[Ints, Fractions, Fraction, np.ndarray]:
-    """Weights as integers, their scale per output, the inputs' one scale, and the inputs' noise in units of it.
-
-    Scales that differ among the inputs of a sum move into the integers, if they are whole multiples of the smallest.
-    """
-    lowest = weights.scale.min(axis=1)
-    unit = min(abs(scale) for scale in grid.scale)
-    ratios = np.array([scale / unit for scale in grid.scale], dtype=object)
-    per_input = np.ones(weights.scale.shape[1], dtype=object) * ratios
-    matrix = weights.integers
-    if (weights.scale != lowest[:, None]).any():
-        matrix = _multiply(matrix, fractions(weights.scale) / fractions(lowest)[:, None], node, "weights")
-    if (per_input != 1).any():
-        matrix = _multiply(matrix, per_input[None, :], node, "data")
-    noise = grid.noise / np.abs(ratios.astype(np.float64))
-    return matrix, fractions(lowest), unit, noise
-
-
-def _multiply(matrix: Ints, ratios: Fractions, node: str, what: str) -> Ints:
-    if any(ratio.denominator != 1 or abs(ratio) > MAX_RATIO for ratio in ratios.flat):
-        raise GraphError(
-            f"{node}: its {what} have different scales along the inputs that it adds up; give the quantizer of its "
-            f"{what} one scale for all inputs"
-        )
-    return matrix * ratios.astype(np.int64)
-
-
-def _whole_offsets(grid: Grid, unit: Fraction) -> tuple[int, Ints, Fraction, Fractions]:
-    """stride, base, unit and rest, so that, after division by ratios, inputs are unit * (stride * code + base) + rest.
-
-    Offsets that are small fractions of the unit leave no rest; the weighted sum of a rest becomes a constant.
-    """
-    shifts = [offset / scale for offset, scale in zip(grid.offset, grid.scale, strict=True)]
-    if any(shift.denominator > MAX_RATIO or abs(shift) > 2**30 for shift in shifts):
-        return grid.step, grid.base, unit, np.array(shifts, dtype=object) * unit
-    denominator = lcm(*(shift.denominator for shift in set(shifts)))
-    if denominator > MAX_RATIO:
-        return grid.step, grid.base, unit, np.array(shifts, dtype=object) * unit
-    whole = np.array([int(shift * denominator) for shift in shifts], dtype=np.int64)
-    rest = np.full(grid.channels, Fraction(0), dtype=object)
-    return grid.step * denominator, grid.base * denominator + whole, unit / denominator, rest

@@ -15,6 +15,8 @@ RESERVED = set(
 )
 # What exporters call a node that has no name of its own.
 GENERIC = re.compile(r"^(node_?)?(matmul|gemm|linear|mm|addmm|quant\w*|graph|global)?[_\d]*$", re.IGNORECASE)
+# What tools call a node that no module made.
+OPERATOR = re.compile(r"^(conv|convtranspose)_?\d*$", re.IGNORECASE)
 
 
 class Names:
@@ -36,9 +38,9 @@ class Names:
         name = identifier(onnx_name)
         return self.unique(name if name and not re.search(r"::|^\d|/", onnx_name) else otherwise)
 
-    def layer(self, weights: str, node: str, index: int) -> str:
-        """A name for a layer: that of the module it came from, else fc1, fc2, ..."""
-        return self.unique(_module(weights, node) or f"fc{index}")
+    def layer(self, weights: str, node: str, otherwise: str) -> str:
+        """A name for a layer: that of the module it came from, else ``otherwise``."""
+        return self.unique(_module(weights, node) or otherwise)
 
 
 def identifier(name: str) -> str:
@@ -54,7 +56,7 @@ def _module(weights: str, node: str) -> str:
     parts = [part for part in node.split("/") if part]
     if len(parts) > 1:
         candidates.append(parts[-2])
-    elif parts:
+    elif parts and not OPERATOR.match(parts[0]):
         candidates.append(parts[0])
     named = [identifier(_shortest(candidate)) for candidate in candidates]
     return next((name for name in named if name and not GENERIC.match(name)), "")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import onnx
@@ -10,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..errors import GraphError
 from .chain import ROUNDINGS, Step, quantizer_range
-from .import_values import collapse
-from .onnx_model import attributes_of, describe
+from .import_layout import compact
+from .onnx_model import CHANNELS_LAST, attributes_of, describe
 
 PLAIN = {"Relu", "Neg", "Abs", "Sign", "Floor", "Ceil", "Round", "Sigmoid", "Tanh"}
 BINARY = {"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"}
@@ -31,7 +30,7 @@ class StepRequest:
     opset: int
 
     def constant(self, index: int, default: float | None = None) -> NDArray:
-        """Operand ``index`` as float32: a scalar, or spread to the data's shape."""
+        """Operand ``index`` as float32: a scalar, or one axis for each of the data, to which it broadcasts."""
         found = self.operands[index] if index < len(self.operands) else None
         if found is None and default is None:
             raise GraphError(f"{describe(self.node)}: operand {index} is missing; export the model again")
@@ -42,7 +41,9 @@ class StepRequest:
             return array.reshape(())
         full = (1, *self.shape)
         try:
-            return collapse(np.broadcast_to(array, full)[0])
+            np.broadcast_to(array, full)
+            missing = (1,) * (len(full) - array.ndim)
+            return compact(array.reshape(missing + array.shape)[0])
         except ValueError:
             found, needed = list(array.shape), list(full)
             message = f"{describe(self.node)}: its constant of shape {found} does not fit data of shape {needed}"
@@ -94,9 +95,10 @@ def _batch_normalization(request: StepRequest) -> Step:
     attributes = attributes_of(request.node)
     if attributes.get("training_mode", 0) or len([name for name in request.node.output if name]) > 1:
         raise GraphError(f"{describe(request.node)}: is in training mode; export the model after model.eval()")
-    if len(request.shape) < 1 or any(np.size(c) != request.shape[0] for c in request.operands[1:] if c is not None):
+    axis = len(request.shape) - 1 if request.node.domain == CHANNELS_LAST else 0
+    if len(request.shape) < 1 or any(np.size(c) != request.shape[axis] for c in request.operands[1:] if c is not None):
         raise GraphError(f"{describe(request.node)}: its parameters do not fit data of shape {list(request.shape)}")
-    shape = (1, request.shape[0], *(1 for _ in request.shape[1:]))
+    shape = (1, *(size if place == axis else 1 for place, size in enumerate(request.shape)))
     given = (np.asarray(c, dtype=np.float32).reshape(shape) for c in request.operands[1:] if c is not None)
     constants = tuple(map(request.spread, given))
     return Step("BatchNormalization", constants, {"epsilon": float(attributes.get("epsilon", 1e-5))})
@@ -138,7 +140,7 @@ def _trunc(request: StepRequest) -> Step:
 def _softmax(request: StepRequest) -> Step:
     default = 1 if request.opset < 13 else -1
     axis = int(attributes_of(request.node).get("axis", default)) % (len(request.shape) + 1)
-    if axis == 0 or request.shape[axis - 1] != prod(request.shape):
+    if axis == 0:
         raise GraphError(
             f"{describe(request.node)}: works along axis {axis} of {[1, *request.shape]}; use that of the classes"
         )

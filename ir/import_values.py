@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..errors import GraphError
 from .chain import Step, batch_normalization_line, quantizer_range
 from .graph import Ints, IntType
+from .import_layout import Arrangement, Layout, move_constant, plain_layout
 
 Fractions = NDArray[Any]  # of Fraction objects, so that a chain of scales keeps its exact value
 
@@ -18,6 +19,7 @@ QUANTIZERS = {"Quant", "BipolarQuant", "Trunc", "Round", "Floor", "Ceil", "Sign"
 AFFINE = {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"}
 # Operators that mix channels or choose among them: only the host can do them, after an output.
 HOST_ONLY = {"Softmax", "LogSoftmax", "ArgMax"}
+SHAPED = {*HOST_ONLY, "Reshape", "Transpose"}  # that need the data in the model's shape
 
 
 def fractions(values: NDArray | float) -> Fractions:
@@ -58,6 +60,10 @@ class Grid:
         scale, offset = self.scale.astype(np.float64), self.offset.astype(np.float64)
         return Step("Codes", tuple(map(collapse, (scale, offset, np.asarray(self.step), self.base))))
 
+    def take(self, channels: Ints) -> "Grid":
+        """That of the channels listed."""
+        return Grid(self.step, *(v[channels] for v in (self.base, self.scale, self.offset, self.noise)))
+
     def largest(self, low: Ints, high: Ints) -> NDArray:
         """The largest magnitude of the reals of codes ``low`` to ``high``, (channels,)."""
         ends = np.stack([self.dequantize()(codes).astype(np.float64) for codes in (low, high)])
@@ -65,28 +71,115 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
-class Value:
-    """The model's reals at one of its tensors, shape ``shape`` in the model's own layout without batch axis.
+class Origin:
+    """Where a step comes from: the node, its output, and the tensor and layout of the data that it was applied to."""
 
-    tensor: the integers of the graph that carry it, in C order of ``shape``; or, where ``grid`` is None, a model input
-    whose codes are not decided yet. steps: what the model applies to the grid's reals since, from the ONNX nodes
-    ``names``. layout: reshapes and transposes since the model's input, which the host does.
+    node: str
+    output: str
+    tensor: str
+    layout: Layout
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """The model's reals at one of its tensors.
+
+    tensor: the integers of the graph that carry it, or, where ``grid`` is None, a model input whose codes are not
+    decided yet or a join of tensors that has not become a node. layout: where its elements lie in that tensor (in an
+    undecided input: among the model's own input). steps: what the model applies to the grid's reals since, with
+    constants that broadcast to the model's shape; ``origins`` has one entry for each. host_shape: the model's shape
+    after steps that only the host can do.
     """
 
     tensor: str
-    shape: tuple[int, ...]
+    layout: Layout
     grid: Grid | None
     steps: tuple[Step, ...] = ()
-    names: tuple[str, ...] = ()
-    layout: tuple[Step, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    host_shape: tuple[int, ...] | None = None
 
-    def then(self, step: Step, name: str) -> "Value":
-        return replace(self, steps=(*self.steps, step), names=(*self.names, name))
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the model's tensor, without batch axis."""
+        return self.layout.model_shape if self.host_shape is None else self.host_shape
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(origin.node for origin in self.origins)
+
+    def key(self, count: int) -> tuple[str, ...]:
+        """What tells its first ``count`` steps from others on the same tensor."""
+        return tuple(origin.output for origin in self.origins[:count])
+
+    def then(self, step: Step, node: str, output: str) -> "Value":
+        origin = Origin(node, output, self.tensor, self.layout)
+        return replace(self, steps=(*self.steps, step), origins=(*self.origins, origin))
+
+    def after(self, count: int) -> "Value":
+        """Without its first ``count`` steps."""
+        return replace(self, steps=self.steps[count:], origins=self.origins[count:])
+
+    def until(self, count: int) -> "Value":
+        """Without steps but the first ``count``."""
+        return replace(self, steps=self.steps[:count], origins=self.origins[:count])
+
+    def with_steps_of(self, other: "Value") -> "Value":
+        steps, origins = (*self.steps, *other.steps), (*self.origins, *other.origins)
+        return replace(self, steps=steps, origins=origins, host_shape=other.host_shape)
+
+    def carried_by(self, tensor: str, **changes: Any) -> "Value":
+        """The same data as other integers."""
+        origins = tuple(replace(o, tensor=tensor) if o.tensor == self.tensor else o for o in self.origins)
+        return replace(self, tensor=tensor, origins=origins, **changes)
+
+    def moved(self, move: Arrangement) -> "Value":
+        """After the model reshaped or transposed it."""
+        steps = tuple(
+            replace(step, constants=tuple(move_constant(c, self.shape, move) for c in step.constants))
+            for step in self.steps
+        )
+        return replace(self, layout=self.layout.moved(move), steps=steps)
 
     @property
     def host_only(self) -> str | None:
         """The node after which only the host can go on, if any."""
         return next((n for n, step in zip(self.names, self.steps, strict=True) if step.operator in HOST_ONLY), None)
+
+    @property
+    def quantizers(self) -> list[int]:
+        """Which of its steps are quantizers."""
+        return [i for i, step in enumerate(self.steps) if step.operator in QUANTIZERS]
+
+    @property
+    def shaped(self) -> int:
+        """How many of its steps work on each element alone, whatever the shape of the data."""
+        return next((i for i, step in enumerate(self.steps) if step.operator in SHAPED), len(self.steps))
+
+    def uneven(self) -> int | None:
+        """The first of those steps whose constants differ among the pixels of the graph's tensor."""
+        for index, step in enumerate(self.steps[: self.shaped]):
+            if any(self.layout.per_channel(constant) is None for constant in step.constants):
+                return index
+        return None
+
+    def channel_steps(self) -> tuple[Step, ...]:
+        """Those steps for data (..., channels) in the order of the graph's channels."""
+        steps = self.steps[: self.shaped]
+        return tuple(replace(step, constants=tuple(map(self._per_channel, step.constants))) for step in steps)
+
+    def in_order(self) -> "Value":
+        """As if the model held its data as the graph does."""
+        axes = (1,) * (len(self.layout.shape) - 1)
+        steps = tuple(
+            replace(step, constants=tuple(c if c.ndim == 0 else c.reshape(*axes, -1) for c in step.constants))
+            for step in self.channel_steps()
+        )
+        return replace(self, steps=steps, layout=plain_layout(self.layout.shape))
+
+    def _per_channel(self, constant: NDArray) -> NDArray:
+        found = self.layout.per_channel(constant)
+        assert found is not None
+        return found
 
 
 def represented(grid: Grid, low: Ints, high: Ints) -> Grid:
@@ -106,11 +199,6 @@ def collapse(constant: NDArray) -> NDArray:
     """A scalar where all entries are equal, so that equal channels are seen to be equal."""
     constant = np.asarray(constant)
     return constant.reshape(-1)[0].reshape(()) if constant.size and (constant == constant.flat[0]).all() else constant
-
-
-def flat_step(step: Step) -> Step:
-    """The step with its constants flattened to (channels,)."""
-    return replace(step, constants=tuple(c if c.ndim == 0 else c.reshape(-1) for c in step.constants))
 
 
 def is_affine(step: Step) -> bool:

@@ -1,27 +1,32 @@
 """Imports a quantized ONNX model (QONNX) as an integer graph, by evaluating its activations."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from ..errors import GraphError
 from .chain import Step
-from .graph import Graph
+from .graph import Graph, Node, Output
 from .import_builder import Builder
-from .import_constants import Constant, Quantized, fold, integers_of, plain
+from .import_call import Call
+from .import_constants import Constant, fold, plain
+from .import_convolutions import convolve, convolve_transposed, gemm, mat_mul
 from .import_input import parse_input_type
 from .import_names import identifier
 from .import_outputs import make_outputs
+from .import_pools import average_pool, global_average_pool, global_max_pool, max_pool, reduce_pixels
+from .import_reshapes import depth_to_space, gather, reshape, slice_, space_to_depth, split, transpose
+from .import_resize import pad, resize
 from .import_steps import BINARY, NOTHING, StepRequest, check_nothing, make_step, step_operators
-from .import_values import HOST_ONLY, Value
-from .imported import Imported
-from .onnx_model import OnnxModel, attributes_of, check_finite, describe, read_model
+from .import_values import HOST_ONLY, QUANTIZERS, Value
+from .imported import Imported, Quantizer
+from .onnx_model import CHANNELS_LAST, OnnxModel, check_finite, describe, read_model
 
-DOMAINS = {"", "ai.onnx", "onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general"}
+DOMAINS = {"", "ai.onnx", "onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general", CHANNELS_LAST}
 
 
 def import_onnx(path: Path, *, input_type: str | None = None, argmax: bool = False) -> Imported:
@@ -40,43 +45,29 @@ def import_onnx(path: Path, *, input_type: str | None = None, argmax: bool = Fal
     Raises BuildError for a file that cannot be read and GraphError, naming the node, for what has no exact form.
     """
     model = read_model(Path(path))
-    walk = _Walk(model, Builder(parse_input_type(input_type) if input_type else None))
+    walk = Walk(model, Builder(parse_input_type(input_type) if input_type else None))
     for node in model.nodes:
         walk.visit(node)
     builder = walk.builder
     found = {name: walk.value(name, f"output {name}") for name in model.outputs}
     outputs = make_outputs(builder, found, argmax)
     name = builder.names.unique(identifier(Path(path).stem).lower() or "network")
-    graph = Graph(builder.inputs(), tuple(builder.nodes.values()), outputs, name)
+    graph = Graph(builder.inputs(), _needed(builder.nodes.values(), outputs), outputs, name)
     graph.check()
-    return Imported(graph, builder.functions, builder.products, builder.quantized, model.digest)
+    return Imported(graph, builder.functions, builder.products, builder.joins, walk.quantizers(), model.digest)
 
 
-@dataclass(frozen=True, eq=False)
-class _Call:
-    """One node with its operands: Values, constants, or None where an optional one is absent."""
-
-    node: onnx.NodeProto
-    operands: list[Value | Constant | None]
-
-    @property
-    def data(self) -> tuple[int, Value]:
-        """The place and value of the one operand that is no constant."""
-        places = [(i, operand) for i, operand in enumerate(self.operands) if isinstance(operand, Value)]
-        if len(places) > 1:
-            raise GraphError(
-                f"{describe(self.node)}: joins {len(places)} streams of data; there is no operator for that yet, "
-                "only for constants with data"
-            )
-        return places[0]
-
-    def constant(self, index: int) -> NDArray | None:
-        operand = self.operands[index] if index < len(self.operands) else None
-        assert not isinstance(operand, Value)
-        return None if operand is None else plain(operand)
+def _needed(nodes: Iterable[Node], outputs: tuple[Output, ...]) -> tuple[Node, ...]:
+    """Without those that no output needs."""
+    wanted, found = {port.tensor for port in outputs}, []
+    for node in reversed(list(nodes)):
+        if node.name in wanted:
+            wanted.update(node.inputs)
+            found.append(node)
+    return tuple(reversed(found))
 
 
-class _Walk:
+class Walk:
     """Visits the nodes in order; ``builder`` grows the graph."""
 
     def __init__(self, model: OnnxModel, builder: Builder) -> None:
@@ -85,7 +76,9 @@ class _Walk:
         self._values: dict[str, Value] = {}
         self._constants: dict[str, Constant] = dict(model.initializers)
         self._sources: dict[str, str] = {}  # of which initializer a constant was made
-        self._layers = 0
+        self._uses = Counter(name for node in model.nodes for name in node.input)
+        self._uses.update(model.outputs)
+        self._quantizers: list[str] = []  # outputs of those of data
         self._batch = 1
         for name, (batch, *shape) in model.inputs.items():
             self._batch = batch or 1
@@ -97,21 +90,28 @@ class _Walk:
         what = "is a constant" if name in self._constants else "is made by no earlier node"
         raise GraphError(f"{consumer}: takes {name}, which {what}; export the model again")
 
+    def quantizers(self) -> dict[str, Quantizer | None]:
+        """Those of the model's data, in its order, by their outputs; None where one is inside a longer function."""
+        return {output: self.builder.quantizers.get(output) for output in self._quantizers}
+
     def visit(self, node: onnx.NodeProto) -> None:
         operands = [self._operand(node, name) for name in node.input]
-        call = _Call(node, operands)
         if node.domain not in DOMAINS:
             raise GraphError(f"{describe(node)}: unknown domain {node.domain}; known operators: {known_operators()}")
         if node.op_type == "Shape" and isinstance(operands[0], Value):
-            self._constants[node.output[0]] = np.array([self._batch, *operands[0].shape])
+            self._constants[node.output[0]] = self._shape(node, operands[0])
         elif not any(isinstance(operand, Value) for operand in operands):
             constants = [operand for operand in operands if not isinstance(operand, Value)]
             self._constants.update(zip(filter(None, node.output), fold(node, constants, self._opset), strict=False))
             if node.input:
                 self._sources[node.output[0]] = self._sources.get(node.input[0], node.input[0])
         else:
-            output = node.op_type == "TopK" and len(node.output) > 1
-            self._values[node.output[1 if output else 0]] = self._apply(call)
+            call = Call(node, operands, self.builder, self._opset, self._batch, self._sources)
+            self._keep(call, self._apply(call))
+
+    def _shape(self, node: onnx.NodeProto, value: Value) -> np.ndarray:
+        limits = {attribute.name: attribute.i for attribute in node.attribute}
+        return np.array([self._batch, *value.shape])[limits.get("start", 0) : limits.get("end")]
 
     def _operand(self, node: onnx.NodeProto, name: str) -> Value | Constant | None:
         if not name:
@@ -121,164 +121,99 @@ class _Walk:
             return self._constants[name]
         return self.value(name, describe(node))
 
-    def _apply(self, call: _Call) -> Value:
-        operator = call.node.op_type
-        if operator in NOTHING:
-            check_nothing(call.node)
-            return call.data[1]
-        if operator in _HANDLERS:
-            return _HANDLERS[operator](self, call)
-        if operator in step_operators():
-            return self._step(call)
-        raise GraphError(
-            f"{describe(call.node)}: there is no exact integer form for it; known operators: {known_operators()}"
-        )
+    def _keep(self, call: Call, result: Value | list[Value]) -> None:
+        if isinstance(result, list):
+            self._values.update(zip(call.node.output, result, strict=True))
+            return
+        index = 1 if call.operator == "TopK" and len(call.node.output) > 1 else 0
+        self._values[call.node.output[index]] = self._shared(call, result)
 
-    def _step(self, call: _Call) -> Value:
-        position, value = call.data
-        if position and call.node.op_type not in BINARY:
-            raise GraphError(f"{describe(call.node)}: its parameters are data; they have to be constants")
-        operands = [None if isinstance(operand, Value) else call.constant(i) for i, operand in enumerate(call.operands)]
-        request = StepRequest(call.node, operands, position, value.shape, self._opset)
-        if call.node.op_type in HOST_ONLY:
-            value = _shaped(value, describe(call.node))
-        return value.then(make_step(request), describe(call.node))
-
-    def mat_mul(self, call: _Call) -> Value:
-        position, value = call.data
-        if position:
-            raise GraphError(f"{describe(call.node)}: multiplies constants by data from the right; swap the operands")
-        return self._dense(call, value, self._weights(call, transpose=True))
-
-    def gemm(self, call: _Call) -> Value:
-        position, value = call.data
-        attributes = attributes_of(call.node)
-        if position or attributes.get("transA", 0):
-            raise GraphError(
-                f"{describe(call.node)}: takes data as its second or transposed operand; swap the operands"
-            )
-        weights = self._weights(call, transpose=not attributes.get("transB", 0))
-        alpha, beta = (np.float32(attributes.get(name, 1.0)) for name in ("alpha", "beta"))
-        result = self._dense(call, value, weights)
-        if alpha != 1:
-            result = result.then(Step("Mul", (np.asarray(alpha),)), describe(call.node))
-        bias = call.constant(2)
-        if bias is None or beta == 0:
-            return result
-        request = StepRequest(call.node, [None, None, bias.astype(np.float32) * beta], 0, result.shape, self._opset)
-        return result.then(Step("Add", (request.constant(2),)), describe(call.node))
-
-    def _weights(self, call: _Call, *, transpose: bool) -> Quantized:
-        owner, name = describe(call.node), call.node.input[1]
-        operand = call.operands[1]
-        assert operand is not None and not isinstance(operand, Value)
-        if 0 in plain(operand).shape:
-            raise GraphError(
-                f"{owner}: weights {name} have shape {list(plain(operand).shape)}; every size must be at least 1"
-            )
-        weights = integers_of(owner, name, operand)
-        if weights.values.ndim != 2:
-            raise GraphError(f"{owner}: weights {name} have {weights.values.ndim} axes, need 2")
-        if not transpose:
-            return weights
-        return Quantized(weights.values.T, weights.integers.T, weights.scale.T)
-
-    def _dense(self, call: _Call, value: Value, weights: Quantized) -> Value:
-        inputs = weights.integers.shape[1]
-        if value.shape != (inputs,):
-            raise GraphError(
-                f"{describe(call.node)}: weights take {inputs} inputs, but data of shape {list(value.shape)} comes in; "
-                "flatten it or change the layer's in_features"
-            )
-        self._layers += 1
-        source = self._sources.get(call.node.input[1], call.node.input[1])
-        name = self.builder.names.layer(source, call.node.name, self._layers)
-        return self.builder.dense(value, weights, name, describe(call.node))
-
-    def reshape(self, call: _Call) -> Value:
-        value = call.data[1]
-        full = np.empty((self._batch, *value.shape), dtype=np.int8)
-        operands = [full, *(call.constant(i) for i in range(1, len(call.operands)))]
-        shape = plain(fold(call.node, operands, self._opset)[0]).shape
-        if not shape or shape[0] != self._batch:
-            raise GraphError(f"{describe(call.node)}: mixes frames: {list(full.shape)} becomes {list(shape)}")
-        return self._move(value, tuple(shape[1:]), None, describe(call.node))
-
-    def transpose(self, call: _Call) -> Value:
-        value = call.data[1]
-        axes = list(range(len(value.shape) + 1))
-        order = list(attributes_of(call.node).get("perm", axes[::-1]))
-        if order[:1] != [0]:
-            raise GraphError(f"{describe(call.node)}: moves the batch axis; keep it first")
-        return self._move(value, tuple(value.shape[axis - 1] for axis in order[1:]), order, describe(call.node))
-
-    def _move(self, value: Value, shape: tuple[int, ...], order: list[int] | None, node: str) -> Value:
-        """The value after a reshape, or, with ``order`` of all axes, a transpose."""
-        if shape == value.shape and (order is None or order == sorted(order)):
+    def _shared(self, call: Call, value: Value) -> Value:
+        """What a quantizer gives to several readers is made once, not by each of them again."""
+        if call.operator not in QUANTIZERS and call.operator != "IntQuant":
             return value
-        if value.host_only:
-            return replace(value.then(_move_step(shape, order), node), shape=shape)
-        swaps = order is not None and [axis for axis in order if axis and value.shape[axis - 1] > 1]
-        if swaps and swaps != sorted(swaps) and not self.builder.is_input(value.tensor):
-            raise GraphError(f"{node}: transposes data inside the network; there is no operator for that yet")
-        steps = tuple(
-            replace(s, constants=tuple(_moved(c, value.shape, shape, order) for c in s.constants)) for s in value.steps
-        )
-        layout = (*value.layout, _move_step(shape, order)) if self.builder.is_input(value.tensor) else ()
-        return replace(value, shape=shape, steps=steps, layout=layout)
+        if call.operator not in ("Round", "Floor", "Ceil", "Sign"):
+            self._quantizers.append(call.output)
+        if self._uses[call.output] < 2 or self.builder.is_undecided(value) or value.host_only:
+            return value
+        return self.builder.quantize_output(value, call.owner)
 
-    def arg_max(self, call: _Call) -> Value:
-        value = call.data[1]
-        attributes = attributes_of(call.node)
-        if call.node.op_type == "TopK":
-            given = call.constant(1)
-            count = attributes.get("k") if given is None else int(given.reshape(-1)[0])
-            if count != 1 or not attributes.get("largest", 1) or not call.node.output[1:]:
-                raise GraphError(f"{describe(call.node)}: only the index of the largest (k=1) is possible")
-            attributes = {"axis": attributes.get("axis", -1), "keepdims": 1}
-        axis, keep = int(attributes.get("axis", 0)) % (len(value.shape) + 1), int(attributes.get("keepdims", 1))
-        if axis == 0 or attributes.get("select_last_index", 0):
-            raise GraphError(
-                f"{describe(call.node)}: needs an axis other than the batch axis, and the first index on a tie"
-            )
-        shape = (*value.shape[: axis - 1], *((1,) if keep else ()), *value.shape[axis:])
-        step = Step("ArgMax", attributes={"axis": axis, "keepdims": keep})
-        return replace(_shaped(value, describe(call.node)).then(step, describe(call.node)), shape=shape)
+    def _apply(self, call: Call) -> Value | list[Value]:
+        if call.operator in NOTHING:
+            check_nothing(call.node)
+            return call.value
+        if call.operator in HANDLERS:
+            return HANDLERS[call.operator](call)
+        if call.operator in step_operators():
+            return _step(call)
+        raise GraphError(f"{call.owner}: there is no exact integer form for it; known operators: {known_operators()}")
 
 
-def _shaped(value: Value, node: str) -> Value:
+def _step(call: Call) -> Value:
+    position, value = call.data
+    if position and call.operator not in BINARY:
+        raise GraphError(f"{call.owner}: takes data as operand {position}; only its first operand can be data")
+    operands = [None if isinstance(operand, Value) or operand is None else plain(operand) for operand in call.operands]
+    request = StepRequest(call.node, operands, position, value.shape, call.opset)
+    step = make_step(request)
+    if step.operator in HOST_ONLY:
+        value = replace(_shaped(value, call), host_shape=value.shape)
+    return value.then(step, call.owner, call.output)
+
+
+def _shaped(value: Value, call: Call) -> Value:
     """The value with its channels brought into the model's shape, as the host needs them before it mixes them."""
     if value.host_only or len(value.shape) == 1:
         return value
-    return value.then(_move_step(value.shape, None), node)
+    return value.then(Step("Reshape", (np.array(value.shape, dtype=np.int64),)), call.owner, call.output)
 
 
-def _move_step(shape: tuple[int, ...], order: list[int] | None) -> Step:
-    return (
-        Step("Reshape", (np.array(shape, dtype=np.int64),)) if order is None else Step("Transpose", (np.array(order),))
-    )
-
-
-def _moved(constant: NDArray, before: tuple[int, ...], after: tuple[int, ...], order: list[int] | None) -> NDArray:
-    if constant.ndim == 0:
-        return constant
-    spread = np.broadcast_to(constant, before)
-    return spread.reshape(after) if order is None else spread.transpose([axis - 1 for axis in order[1:]])
+def arg_max(call: Call) -> Value:
+    value = call.value
+    attributes = call.attributes
+    if call.operator == "TopK":
+        given = call.constant(1)
+        count = attributes.get("k") if given is None else int(given.reshape(-1)[0])
+        if count != 1 or not attributes.get("largest", 1) or not call.node.output[1:]:
+            raise GraphError(f"{call.owner}: only the index of the largest (k=1) is possible")
+        attributes = {"axis": attributes.get("axis", -1), "keepdims": 1}
+    axis, keep = int(attributes.get("axis", 0)) % (len(value.shape) + 1), int(attributes.get("keepdims", 1))
+    if axis == 0 or attributes.get("select_last_index", 0) or value.shape[axis - 1] == 1:
+        raise GraphError(f"{call.owner}: needs an axis of several classes, and the first index on a tie")
+    shape = (*value.shape[: axis - 1], *((1,) if keep else ()), *value.shape[axis:])
+    step = Step("ArgMax", attributes={"axis": axis, "keepdims": keep})
+    return replace(_shaped(value, call).then(step, call.owner, call.output), host_shape=shape)
 
 
 def known_operators() -> str:
     """For error messages: the operators that the importer takes, constants aside."""
-    return ", ".join(sorted(step_operators() | NOTHING | set(_HANDLERS)))
+    return ", ".join(sorted(step_operators() | NOTHING | set(HANDLERS)))
 
 
-_HANDLERS: dict[str, Callable[[_Walk, _Call], Value]] = {
-    "MatMul": _Walk.mat_mul,
-    "Gemm": _Walk.gemm,
-    "Reshape": _Walk.reshape,
-    "Flatten": _Walk.reshape,
-    "Squeeze": _Walk.reshape,
-    "Unsqueeze": _Walk.reshape,
-    "Transpose": _Walk.transpose,
-    "ArgMax": _Walk.arg_max,
-    "TopK": _Walk.arg_max,
+HANDLERS: dict[str, Callable[[Call], Value | list[Value]]] = {
+    "MatMul": mat_mul,
+    "Gemm": gemm,
+    "Conv": convolve,
+    "ConvTranspose": convolve_transposed,
+    "MaxPool": max_pool,
+    "GlobalMaxPool": global_max_pool,
+    "AveragePool": average_pool,
+    "GlobalAveragePool": global_average_pool,
+    "ReduceMean": reduce_pixels,
+    "ReduceSum": reduce_pixels,
+    "Reshape": reshape,
+    "Flatten": reshape,
+    "Squeeze": reshape,
+    "Unsqueeze": reshape,
+    "Transpose": transpose,
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth,
+    "Slice": slice_,
+    "Split": split,
+    "Gather": gather,
+    "Resize": resize,
+    "Upsample": resize,
+    "Pad": pad,
+    "ArgMax": arg_max,
+    "TopK": arg_max,
 }

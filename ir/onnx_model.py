@@ -13,6 +13,8 @@ from onnx import helper, numpy_helper
 
 from ..errors import BuildError, GraphError
 
+CHANNELS_LAST = "qonnx.custom_op.channels_last"  # its operators take channels last data and weights
+
 
 @dataclass(frozen=True, eq=False)
 class OnnxModel:

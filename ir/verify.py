@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GraphError
 from .chain import Chain, Step, batch_normalization_line
-from .dense import Dense
 from .graph import Ints
-from .import_values import is_monotone, odd_part
-from .imported import Function, Imported, Product, dot_product_noise
+from .import_values import is_monotone
+from .imported import Function, Imported, Quantizer
+from .verify_noise import MOVERS, UNIT, Noise, real_numbers, terms_of
 
-UNIT = 2.0**-24  # largest relative error of one float32 rounding
 # How far the run-times' own approximations of a function may be from it, relative to its result.
 APPROXIMATED = {"Sigmoid": 16 * UNIT, "Tanh": 16 * UNIT, "Elu": 16 * UNIT, "Pow": 8 * UNIT, "HardSigmoid": 4 * UNIT}
 MENTIONED = 10
@@ -30,16 +29,18 @@ class Difference:
     ours: int
     theirs: int
     possible: tuple[int, int]
+    pixel: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         low, high = self.possible
-        place = f"{self.tensor}: frame {self.frame}, channel {self.channel}"
+        pixel = f"pixel {self.pixel}, " if self.pixel else ""
+        place = f"{self.tensor}: frame {self.frame}, {pixel}channel {self.channel}"
         return f"{place}: {self.ours}, the model has {self.theirs}, rounding explains {low} to {high}"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """frames compared, equal_frames among them that never differ, and the differing codes of the others' first layers.
+    """frames compared, equal_frames among them that never differ, and the differing codes of the others.
 
     codes: how many codes were compared. mentioned: the first of those that rounding does not explain.
     """
@@ -62,114 +63,154 @@ class Explanation:
 def explain_differences(imported: Imported, ours: Mapping[str, Ints], theirs: Mapping[str, NDArray]) -> Explanation:
     """Compare codes that the model computed in float32 with ours, layer by layer.
 
-    ours: every tensor by name, as ``execute(imported.graph, codes, every=True)`` gives. theirs: the integers of the
-    model's quantizers (-1 and +1, or codes, where they are bipolar), (frames, ...), by tensor name, or under any names
-    in the model's order (``imported.quantized``); an entry "outputs" is ignored. A frame is compared up to the first
-    tensor in which it differs: up to there the model's sums had the very inputs that ours had. A differing code is
-    explained if the function, evaluated between the exact sum minus and plus the largest rounding error that a float32
-    sum of these products can have, reaches it.
+    ours: every tensor by name, as ``execute(imported.graph, codes, every=True)`` gives. theirs: codes (frames, *shape)
+    by tensor name; or the integers of the model's quantizers (-1 and +1, or codes, where they are bipolar) in the
+    model's own shape, by the quantizer's output in the model or under any names in the model's order; an entry
+    "outputs" is ignored. Where a frame differs, what follows is computed again from the model's codes, so that every
+    layer is compared on the very inputs that the model's had; if the codes of some quantizer are not given, the frame
+    is left out from there on. A differing code is explained if the function, evaluated between the exact sum minus and
+    plus the largest rounding error that a float32 sum of these products can have, reaches it.
     """
     named = _by_tensor(imported, theirs)
-    frames = len(next(iter(named.values())))
-    alive = np.arange(frames)
-    codes, differing, explained, mentioned, by_tensor = 0, 0, 0, [], {}
-    for tensor, values in named.items():
-        mine, model = _flat(ours[tensor])[alive], values[alive]
-        rows, channels = np.nonzero(mine != model)
-        codes += mine.size
-        if rows.size:
-            by_tensor[tensor] = int(rows.size)
-            low, high = _possible(imported, ours, tensor, alive[rows], channels)
-            wrong = (model[rows, channels] < low) | (model[rows, channels] > high)
-            differing, explained = differing + rows.size, explained + int((~wrong).sum())
-            for i in np.flatnonzero(wrong)[: MENTIONED - len(mentioned)]:
-                place = int(alive[rows[i]]), tensor, int(channels[i])
-                both = int(mine[rows[i], channels[i]]), int(model[rows[i], channels[i]])
-                mentioned.append(Difference(*place, *both, (int(low[i]), int(high[i]))))
-        alive = np.delete(alive, np.unique(rows))
-    return Explanation(frames, alive.size, codes, explained, differing - explained, by_tensor, tuple(mentioned))
+    replay = _Replay(imported, ours, named, len(next(iter(named.values()))))
+    return replay.compare()
 
 
-def _flat(codes: NDArray) -> Ints:
-    return np.asarray(codes).reshape(len(codes), -1).astype(np.int64)
+class _Replay:
+    """The graph's tensors as they would be if each layer had had the model's codes."""
+
+    def __init__(self, imported: Imported, ours: Mapping[str, Ints], theirs: Mapping[str, Ints], frames: int) -> None:
+        self._imported, self._theirs = imported, theirs
+        self._tensors = dict(ours)
+        self._alive = np.ones(frames, dtype=bool)
+        self._changed = np.zeros(frames, dtype=bool)
+        self._differing = np.zeros(frames, dtype=bool)
+        self._keeps_all = set(imported.quantized) <= set(theirs)
+        self._codes, self._explained, self._unexplained = 0, 0, 0
+        self._by_tensor: dict[str, int] = {}
+        self._mentioned: list[Difference] = []
+
+    def compare(self) -> Explanation:
+        for port in self._imported.graph.inputs:
+            self._compare(port.name)
+        for node in self._imported.graph.nodes:
+            rows = np.flatnonzero(self._changed & self._alive)
+            if rows.size:
+                self._put(node.name, rows, node.evaluate(*(self._tensors[name][rows] for name in node.inputs)))
+            self._compare(node.name)
+        return Explanation(
+            len(self._alive),
+            int((~self._differing).sum()),
+            self._codes,
+            self._explained,
+            self._unexplained,
+            self._by_tensor,
+            tuple(self._mentioned),
+        )
+
+    def _put(self, tensor: str, rows: Ints, codes: Ints) -> None:
+        if not np.array_equal(self._tensors[tensor][rows], codes):
+            changed = self._tensors[tensor].copy()
+            changed[rows] = codes
+            self._tensors[tensor] = changed
+
+    def _compare(self, tensor: str) -> None:
+        if tensor not in self._theirs:
+            return
+        frames = np.flatnonzero(self._alive)
+        mine, model = self._tensors[tensor][frames], self._theirs[tensor][frames]
+        self._codes += mine.size
+        rows = np.flatnonzero((mine != model).reshape(len(frames), -1).any(axis=1))
+        if not rows.size:
+            return
+        self._explain(tensor, frames[rows], mine[rows], model[rows])
+        self._differing[frames[rows]] = self._changed[frames[rows]] = True
+        self._put(tensor, frames[rows], model[rows])
+        if not self._keeps_all:
+            self._alive[frames[rows]] = False
+
+    def _explain(self, tensor: str, frames: Ints, mine: Ints, model: Ints) -> None:
+        low, high = reachable_codes(self._imported, {n: t[frames] for n, t in self._tensors.items()}, tensor)
+        places = np.argwhere(mine != model)
+        inside = (low <= model) & (model <= high)
+        self._by_tensor[tensor] = len(places)
+        for place in map(tuple, places):
+            if inside[place]:
+                self._explained += 1
+                continue
+            self._unexplained += 1
+            if len(self._mentioned) < MENTIONED:
+                at = int(frames[place[0]]), tensor, int(place[-1])
+                both, possible = (int(mine[place]), int(model[place])), (int(low[place]), int(high[place]))
+                self._mentioned.append(Difference(*at, *both, possible, tuple(map(int, place[1:-1]))))
 
 
 def _by_tensor(imported: Imported, theirs: Mapping[str, NDArray]) -> dict[str, Ints]:
-    """The model's integers as codes, by tensor name, in the model's order."""
-    given = {name: _flat(values) for name, values in theirs.items() if name != "outputs" or name in imported.quantized}
-    order = list(imported.quantized)
-    if not set(given) <= set(order):
-        if len(given) != len(order):
-            raise GraphError(
-                f"the model gives the integers of {len(given)} quantizers ({', '.join(given)}), but the graph has "
-                f"{len(order)} ({', '.join(order)}); name them as in the graph"
-            )
-        given = dict(zip(order, given.values(), strict=True))
-    codes = {}
-    for tensor in (name for name in order if name in given):
-        grid, values = imported.quantized[tensor], given[tensor]
-        if values.shape[1] != grid.channels:
-            raise GraphError(f"{tensor}: the model gives {values.shape[1]} channels, but the graph has {grid.channels}")
-        codes[tensor] = (values + 1) // 2 if grid.step == 2 and values.min(initial=0) < 0 else values
-    if not codes:
+    """The model's integers as codes (frames, *shape), by tensor name."""
+    quantized, outputs = imported.quantized, imported.quantizers
+    given = {name: np.asarray(v) for name, v in theirs.items() if name != "outputs" or name in {*quantized, *outputs}}
+    if not given:
         raise GraphError("no integers of the model were given; name them as the tensors of the graph")
-    return codes
+    made_by = {quantizer.tensor: quantizer for quantizer in outputs.values() if quantizer is not None}
+    if set(given) <= set(quantized):
+        pairs = [(made_by[name].in_order(), values) for name, values in given.items()]
+    elif set(given) <= set(outputs):
+        pairs = [(outputs[name], values) for name, values in given.items()]
+    elif len(given) == len(outputs):
+        pairs = list(zip(outputs.values(), given.values(), strict=True))
+    elif len(given) == len(quantized):
+        pairs = [(made_by[name], values) for name, values in zip(quantized, given.values(), strict=True)]
+    else:
+        raise GraphError(
+            f"the model gives the integers of {len(given)} quantizers ({', '.join(given)}), but the graph has "
+            f"{len(quantized)} ({', '.join(quantized)}); name them as in the graph"
+        )
+    return {quantizer.tensor: _codes(quantizer, values) for quantizer, values in pairs if quantizer is not None}
 
 
-def _possible(
-    imported: Imported, ours: Mapping[str, Ints], tensor: str, frames: Ints, channels: Ints
-) -> tuple[Ints, Ints]:
-    """The lowest and highest code that rounding can give at these places."""
-    function = imported.functions.get(tensor)
-    if function is None:  # an input: the host and the model run the same float32 operators on the same reals
-        same = _flat(ours[tensor])[frames, channels]
-        return same, same
-    rows, places = np.unique(frames, return_inverse=True)
-    reals = _exact_reals(function, _flat(ours[function.source])[rows])
-    noise = _noise(imported, ours, function.source, rows)
+def _codes(quantizer: Quantizer, values: NDArray) -> Ints:
+    sizes = prod(values.shape[1:]), prod(quantizer.layout.shape)
+    if sizes[0] != sizes[1]:
+        raise GraphError(f"{quantizer.tensor}: the model gives {sizes[0]} channels, but the graph has {sizes[1]}")
+    return quantizer.codes(values.astype(np.int64))
+
+
+def reachable_codes(imported: Imported, tensors: Mapping[str, Ints], tensor: str) -> tuple[Ints, Ints]:
+    """The lowest and highest codes that rounding can give in ``tensor``, for the codes of the tensors before it."""
+    node = next((node for node in imported.graph.nodes if node.name == tensor), None)
+    if tensor in imported.functions:
+        return _after_function(imported, tensors, imported.functions[tensor])
+    if isinstance(node, MOVERS):
+        ends = [reachable_codes(imported, tensors, name) for name in node.inputs]
+        return node.evaluate(*(low for low, _ in ends)), node.evaluate(*(high for _, high in ends))
+    # An input, which the host and the model make by the same float32 operators; or sums, which are compared as codes.
+    return tensors[tensor], tensors[tensor]
+
+
+def _after_function(imported: Imported, tensors: Mapping[str, Ints], function: Function) -> tuple[Ints, Ints]:
+    join = imported.joins.get(function.source)
+    node = imported.graph.node(function.source) if function.source in imported.graph.tensors else None
+    if join is not None and node is not None:
+        reals = join.reals(*(tensors[name] for name in node.inputs))
+    else:
+        reals = real_numbers(function.grid, function.signs, tensors[function.source])
+    noise = Noise(imported, tensors).of(function.source, function.grid)
     low, high = _outward(reals - noise, reals + noise)
+    terms = _terms(imported, function.source)
     for index, step in enumerate(function.steps):
-        low, high = _through(step, low, high, first=index == 0, terms=_terms(imported, function.source))
+        low, high = _through(step, low, high, first=index == 0, terms=terms)
     ends = [Chain((function.result.codes(),))(end) for end in (low, high)]
     # NaN where even the bounds overflow: then nothing is explained.
     ordered = np.nan_to_num(np.sort(np.stack(ends), axis=0), nan=0.0).astype(np.int64)
-    return ordered[0][places, channels], ordered[1][places, channels]
-
-
-def _exact_reals(function: Function, codes: Ints) -> NDArray:
-    grid = function.grid
-    levels = codes * (grid.step * function.signs) + grid.base
-    return levels * grid.scale.astype(np.float64) + grid.offset.astype(np.float64)
+    return ordered[0], ordered[1]
 
 
 def _terms(imported: Imported, source: str) -> int:
-    node = next((node for node in imported.graph.nodes if node.name == source), None)
-    return node.weights.shape[1] + 3 if isinstance(node, Dense) else 1
-
-
-def _noise(imported: Imported, ours: Mapping[str, Ints], source: str, rows: Ints) -> NDArray:
-    """(rows, channels): how far the model's float32 reals of ``source`` can be from the exact ones."""
-    if source not in imported.products:
-        known = imported.quantized.get(source)
-        return np.zeros((len(rows), ours[source][0].size)) if known is None else np.tile(known.noise, (len(rows), 1))
-    node = imported.graph.node(source)
-    assert isinstance(node, Dense)
-    product = imported.products[source]
-    codes = _flat(ours[node.inputs[0]])[rows]
-    reals = product.inputs.dequantize(product.signs)(codes).astype(np.float64)
-    if _sums_are_exact(product, node.weights, codes):
-        return np.zeros((len(rows), len(node.weights)))
-    return dot_product_noise(node.weights, reals, product.weight_scale, product.inputs.noise)
-
-
-def _sums_are_exact(product: Product, weights: Ints, codes: Ints) -> bool:
-    """Whether float32 holds every partial sum: integers below 2**24 times one dyadic number."""
-    grid, scale = product.inputs, product.inputs.scale[0]
-    if grid.noise.any() or grid.offset.any() or Fraction(float(scale)) != scale:
-        return False
-    largest = int((np.abs(codes * product.signs * grid.step + grid.base) @ np.abs(weights).T).max(initial=0))
-    odd = max(odd_part(Fraction(float(value))) for value in set(product.weight_scale.tolist()))
-    return largest * odd * odd_part(scale) < 2**24
+    nodes = {node.name: node for node in imported.graph.nodes}
+    node = nodes.get(source)
+    while isinstance(node, MOVERS):
+        node = nodes.get(node.inputs[0])
+    return terms_of(node)
 
 
 def _outward(low: NDArray, high: NDArray) -> tuple[NDArray, NDArray]:
