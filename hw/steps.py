@@ -1,4 +1,4 @@
-"""The walk of an issue controller through any static order of slots: a table whose blocks repeat, flags in registers."""
+"""The walk of an issue controller through any static order of slots: a table whose blocks repeat."""
 
 from collections.abc import Iterable, Sequence
 
