@@ -20,16 +20,13 @@ from .networks.layers import Conv, ConvTranspose, Dense, DepthwiseConv, Shape, W
 def make_weighted(layer: Weighted, inputs: Shape, bits: int, per_channel: bool) -> Any:
     """A layer without bias whose weights have ``bits`` bits, narrow range; 1 bit is bipolar with scale 1."""
     options: dict[str, Any] = {"bias": False, "weight_quant": _weight_quantizer(bits, per_channel)}
-    if isinstance(layer, Dense):
-        made = qnn.QuantLinear(inputs[0], layer.channels, **options)
-    elif isinstance(layer, ConvTranspose):
-        options |= {"stride": layer.stride, "padding": layer.padding}
-        made = qnn.QuantConvTranspose2d(inputs[0], layer.channels, layer.kernel, **options)
+    if not isinstance(layer, Dense):
+        options |= {"kernel_size": layer.kernel, "stride": layer.stride, "padding": layer.padding}
+    if isinstance(layer, DepthwiseConv):
+        made = qnn.QuantConv2d(inputs[0], inputs[0], groups=inputs[0], **options)
     else:
-        options |= {"stride": layer.stride, "padding": layer.padding}
-        options["groups"] = inputs[0] if isinstance(layer, DepthwiseConv) else 1
-        channels = layer.channels if isinstance(layer, Conv) else inputs[0]
-        made = qnn.QuantConv2d(inputs[0], channels, layer.kernel, **options)
+        kinds = {Dense: qnn.QuantLinear, Conv: qnn.QuantConv2d, ConvTranspose: qnn.QuantConvTranspose2d}
+        made = kinds[type(layer)](inputs[0], layer.channels, **options)
     if bits == 1:
         nn.init.uniform_(made.weight, -1, 1)
     return made

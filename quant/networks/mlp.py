@@ -1,7 +1,6 @@
 """Multi-layer perceptrons."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from .layers import Activation, Dense, Input, Layer, Network
 
@@ -17,5 +16,5 @@ def mlp(inputs: Input, hidden: Sequence[int], classes: int, *, signed: bool) -> 
 
 def with_hidden(network: Network, hidden: Sequence[int]) -> Network:
     """The same perceptron with other hidden layers."""
-    remade = mlp(network.input, hidden, network.weighted[-1].channels, signed=network.activations[0].signed)
-    return replace(remade, input=network.input)
+    (classes,) = network.shapes()[network.layers[-1].name]
+    return mlp(network.input, hidden, classes, signed=network.activations[0].signed)
