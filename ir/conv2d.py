@@ -56,7 +56,7 @@ class Conv2d(Node):
         return self.weights.shape[0]
 
     @property
-    def inputs_of_all(self) -> int:
+    def channels(self) -> int:
         """The channels of its input."""
         return self.weights.shape[3] * self.groups
 
@@ -67,13 +67,13 @@ class Conv2d(Node):
     @property
     def is_depthwise(self) -> bool:
         """Whether each channel goes alone, none together with another."""
-        return self.groups > 1 and self.groups == self.inputs_of_all == self.outputs
+        return self.groups > 1 and self.groups == self.channels == self.outputs
 
     def shape(self, x: TensorType) -> tuple[int, ...]:
         height, width, channels = image_shape(self.name, x)
-        if channels != self.inputs_of_all:
+        if channels != self.channels:
             raise GraphError(
-                f"{self.name}: weights take {self.inputs_of_all} channels, but the layer before it produces {x}; "
+                f"{self.name}: weights take {self.channels} channels, but the layer before it produces {x}; "
                 "change the layer's in_channels or groups"
             )
         size = count_windows(self.name, (height, width), self.kernel, self.stride, self.dilation, self.padding)

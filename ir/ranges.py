@@ -9,8 +9,8 @@ from .graph import Bounds, Graph, IntType, Node, TensorType
 def find_bounds(graph: Graph) -> dict[str, Bounds]:
     """The reachable bounds of every tensor's channels, by tensor name.
 
-    Exact where the inputs of an operator are independent, and never too narrow. Raises GraphError where the type of a
-    result cannot hold its range.
+    Never too narrow; exact where the inputs of an operator are independent and its padding is a value that they reach.
+    Raises GraphError where the type of a result cannot hold its range.
     """
     bounds = {port.name: port.reach or _all_codes(port.type) for port in graph.inputs}
     tensors = graph.tensors
