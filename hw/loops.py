@@ -195,6 +195,27 @@ class LoopWalk(wiring.Component):
         return chosen
 
 
+def find_padding(m: Module, nest: Nest, walk: LoopWalk, ahead: int) -> tuple[list[Signal], list[Signal]]:
+    """Which of ``ahead`` slots, from the one that fires next up to that before the walk's, wait for no beat; and which
+    lie outside the image."""
+    assert nest.size
+    outside = Const(0, 1)
+    for name, places, size in zip(("y", "x"), (nest.rows, nest.columns), nest.size, strict=True):
+        if places.min() >= 0 and places.max() < size:
+            continue
+        # What lies before the image looks larger than the image is.
+        bits = max(int(places.max()), size - int(places.min()) - 1).bit_length()
+        place = Signal(bits, name=name, init=beginning(places, ahead + 1)[ahead] % (1 << bits))
+        with m.If(walk.step):
+            m.d.sync += place.eq(place + walk.pick(nest.jumps([getattr(loop, name) for loop in nest.loops]), bits))
+        if size < 1 << bits:
+            outside |= place >= size
+    padded = shift(m, walk.step, outside, beginning(nest.padded, ahead), "padded")
+    if not nest.padded[0]:
+        return padded, padded
+    return shift(m, walk.step, outside & ~walk.first, beginning(~nest.waits, ahead), "goes"), padded
+
+
 def shift(m: Module, step: Value, newest: Value, first: Sequence[int], name: str) -> list[Signal]:
     """Registers that each ``step`` moves down by one; the last of them gets ``newest``. first: what they begin with."""
     bits = len(Value.cast(newest))

@@ -9,26 +9,32 @@ from ..ir.argmax import ArgMax
 from ..ir.concat import Concat
 from ..ir.conv2d import Conv2d
 from ..ir.dense import Dense
+from ..ir.depth_to_space import DepthToSpace
 from ..ir.flatten import Flatten
 from ..ir.graph import Bounds, Graph, Node
 from ..ir.max_pool import MaxPool2d
+from ..ir.pad import Pad
 from ..ir.requantize import Requantize
 from ..ir.slice import Slice
 from ..ir.sum_pool import SumPool2d
 from ..ir.table import Table
 from ..ir.threshold import Threshold
+from ..ir.upsample import Upsample2d
 from .add import build_add
 from .argmax import ArgMaxStage
 from .concat import build_concat
 from .conv2d import build_conv2d
 from .dense import build_dense
+from .depth_to_space import build_depth_to_space
 from .lanewise import LanewiseStage
 from .lower import lower
+from .pad import build_pad
 from .part import Part
 from .plan import LayerPlan
 from .pool import build_pool
 from .slice import build_slice
 from .unit import Unit
+from .upsample import build_upsample
 
 # The stages of a unit, one behind the other.
 Build = Callable[[Unit, LayerPlan, Mapping[str, Bounds]], Sequence[Part]]
@@ -67,6 +73,9 @@ STAGES: Mapping[type[Node], Build] = {
     ArgMax: _argmax,
     MaxPool2d: build_pool,
     SumPool2d: build_pool,
+    Pad: build_pad,
+    Upsample2d: build_upsample,
+    DepthToSpace: build_depth_to_space,
 }
 
 

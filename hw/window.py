@@ -1,174 +1,57 @@
 # amaranth: UnusedElaboratable=no
-"""Sliding windows: a line buffer, filled as the pixels come, and read in nested loops."""
+"""Sliding windows over an image, as the parts that bring them to the stage that multiplies, sums or compares them."""
 
-from collections.abc import Sequence
-from functools import reduce
-from operator import and_
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib.memory import Memory
 
+from ..errors import PlanError
 from ..ir.graph import Ints, IntType, TensorType
 from ..ir.windows import NO_PADDING, Pair, Sides, count_windows, pad_image, view_windows
-from .arithmetic import delay
-from .buffer import DEEPEST_LUT_RAM
-from .loops import Loop, LoopWalk, Nest, beginning, shift, signed_bits
+from .loops import Loop, Nest
+from .pad import PadStage
 from .part import Part
-from .stage import Stage
-from .stream import Beats, lane_shape, split
-from .timing import NONE, Reads, Schedule
+from .serial_window import WindowStage
 
 
-class WindowStage(Stage):
-    """Keeps the beats of ``x`` for as long as the slots of ``nest`` need them; each slot emits one, or padding.
+@dataclass(frozen=True)
+class Sliding:
+    """Windows of ``rows`` x ``columns`` places on an image (height, width, channels)."""
 
-    The beats lie in a ring of ``places`` words: written in one cycle, read from 2 cycles later on, and replaced by
-    another 2 or more cycles after the slot that frees the place. Beats are counted for ever, modulo a power of two.
-    pad_value: in all lanes of a beat of padding, but for those from ``kept`` on in the last pass of loop number
-    ``grouping``, which stand for no channel.
-    """
-
-    visible = 2
-
-    def __init__(
-        self,
-        nest: Nest,
-        lanes: int,
-        x_type: IntType,
-        *,
-        pad_value: int = 0,
-        grouping: int = 0,
-        kept: int | None = None,
-    ):
-        self._nest, self._x_type, self._pad_value = nest, x_type, pad_value
-        self._grouping, self._kept = grouping, lanes if kept is None else kept
-        self._is_padded = bool(nest.padded.any())
-        self._is_block = nest.least_places > DEEPEST_LUT_RAM
-        self._found = 3 if self._is_block else 1
-        # One cycle more: the queue's own.
-        self.latency = self._found + 1
-        self.schedule = Schedule(
-            reads={"buffer": Reads(np.where(nest.waits, nest.address, NONE), nest.frees, delay=2)},
-            starts={"y": np.ones(nest.slots, np.bool_)},
-        )
-        every = np.ones(nest.beats, np.bool_)
-        self.fill = Schedule(takes={"x": every}, starts={"buffer": every})
-        values = (x_type.low, x_type.high, *([pad_value] if self._is_padded else ()))
-        super().__init__({"x": Beats(lanes, x_type)}, Beats(lanes, IntType.of_range(min(values), max(values))))
-
-    def elaborate(self, platform):
-        m = Module()
-        nest = self._nest
-        there = Signal()
-        fire, taken, room = Signal(), Signal(), Signal()
-        m.d.comb += [
-            fire.eq(self.issue(m, {}, starts=there) & there),
-            taken.eq(self.x.valid & room),
-            self.x.ready.eq(room),
-        ]
-        # The walk is some slots ahead of the one that fires next.
-        m.submodules.walk = walk = LoopWalk([loop.count for loop in nest.loops], self._ahead)
-        m.d.comb += walk.step.eq(fire)
-
-        # As many bits as it takes to tell how far the beats of two slots lie before or behind the newest one.
-        bits = signed_bits(-nest.ahead - 1, self.places - 1)
-        written, wanted = Signal(bits), self._follow(m, walk, fire, bits)
-        m.d.sync += written.eq(written + taken)
-        goes, padded = self._find_padding(m, walk, fire)
-        is_there = [go | ((written + ~beat)[bits - 1] == 0) for go, beat in zip(goes, wanted, strict=False)]
-        m.d.sync += there.eq(Mux(fire, is_there[1], is_there[0]))
-
-        self._count_room(m, walk, fire, taken, room)
-        lanes = self._read(m, written, taken, wanted[0])
-        if self._is_padded:
-            lanes = self._pad(m, walk, fire, lanes, padded)
-        held = [delay(m, lane, 1, f"lane_{place}") for place, lane in enumerate(lanes)]
-        self.emit(m, delay(m, fire, self._found, "valid", reset=True), held)
-        return m
+    image: TensorType
+    rows: int
+    columns: int
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    padding: Sides
+    pad_value: int
 
     @property
-    def _ahead(self) -> int:
-        return 2 if self._is_padded else 1
+    def dtype(self) -> IntType:
+        """Holds the padding too."""
+        dtype, value = self.image.dtype, self.pad_value if any(self.padding) else 0
+        return IntType.of_range(min(dtype.low, value), max(dtype.high, value))
 
-    def _follow(self, m: Module, walk: LoopWalk, fire: Value, bits: int) -> list[Signal]:
-        """The beats that this slot and those after it wait for, up to the walk's."""
-        nest, newest = self._nest, Signal(bits, name="wanted_next")
-        ranks = shift(m, fire, newest, beginning(nest.address, self._ahead + 1, nest.beats), "wanted")
-        jumps = nest.jumps(nest.steps, nest.beats)
-        jumps[-1] += int(nest.address[0]) - nest.start
-        jump = walk.pick(jumps, bits)
-        if nest.padded[0]:
-            jump = Mux(walk.first, Const(int(nest.address[1]) % (1 << bits), bits), jump)
-        m.d.comb += newest.eq(ranks[-1] + jump)
-        return ranks
+    @property
+    def taps(self) -> int:
+        return self.kernel[0] * self.kernel[1]
 
-    def _find_padding(self, m: Module, walk: LoopWalk, fire: Value) -> tuple[Sequence[Value], Value]:
-        """Whether this slot, and the one after it, wait for no beat; and whether this one lies outside the image."""
-        nest = self._nest
-        if not self._is_padded:
-            return [Const(0, 1), Const(0, 1)], Const(0, 1)
-        assert nest.size
-        outside = Const(0, 1)
-        steps = zip(("y", "x"), (nest.rows, nest.columns), nest.size, strict=True)
-        for name, places, size in steps:
-            if places.min() >= 0 and places.max() < size:
-                continue
-            # What lies before the image looks larger than the image is.
-            bits = max(int(places.max()), size - int(places.min()) - 1).bit_length()
-            place = Signal(bits, name=name, init=beginning(places, 3)[2] % (1 << bits))
-            with m.If(fire):
-                m.d.sync += place.eq(place + walk.pick(nest.jumps([getattr(loop, name) for loop in nest.loops]), bits))
-            outside |= place >= size if size < 1 << bits else Const(0, 1)
-        padded = shift(m, fire, outside, beginning(nest.padded, 2), "padded")
-        if not nest.padded[0]:
-            return padded, padded[0]
-        return shift(m, fire, outside & ~walk.first, beginning(~nest.waits, 2), "goes"), padded[0]
+    @property
+    def places(self) -> int:
+        return self.rows * self.columns
 
-    def _count_room(self, m: Module, walk: LoopWalk, fire: Value, taken: Value, room: Value) -> None:
-        """``room``: whether a place is free. Two cycles after a slot those that it freed count."""
-        nest = self._nest
-        freed = np.diff(nest.marks, prepend=nest.start)
-        amounts = sorted(set(freed[freed > 0].tolist()))
-        # One less than are free, so that the sign tells; the same of what is freed.
-        first = self.places + min(0, nest.start) - 1
-        free = Signal(signed_bits(min(-1, first), self.places + nest.unread), init=first)
-        gift = Signal.like(free, init=-1)
-        may_free = reduce(and_, (walk.last[place] for place, loop in enumerate(nest.loops) if loop.again), Const(1, 1))
-        chosen = Const(-1, len(free))
-        for amount in amounts:
-            frees = walk.pick([int(released == amount) for released in nest.released], 1) & may_free
-            before = beginning(np.roll(freed, 1) == amount, self._ahead + 1)
-            flags = shift(m, fire, frees, before[1:], f"frees_{amount}")
-            chosen &= Mux(flags[0], Const(amount - 1, len(free)), Const(-1, len(free)))
-        m.d.sync += [
-            gift.eq(Mux(fire, chosen, -1)),
-            # free + gift + 1 - taken in one carry chain.
-            free.eq((Value.cast(Cat(1, free)) + Value.cast(Cat(~taken, gift)))[1:]),
-        ]
-        m.d.comb += room.eq(free[-1] == 0)
+    def cut(self, codes: Ints) -> Ints:
+        """(frames, height, width, channels) becomes (frames, rows, columns, *kernel, channels)."""
+        return view_windows(pad_image(codes, self.padding, self.pad_value), self.kernel, self.stride, self.dilation)
 
-    def _read(self, m: Module, written: Value, taken: Value, wanted: Value) -> list[Value]:
-        """The beat that the slot wants, all but one cycle before it leaves: a beat is not written while it is read."""
-        style = {"ram_style": "block", "no_rw_check": 1} if self._is_block else {"ram_style": "distributed"}
-        deep = max(1, (self.places - 1).bit_length())
-        m.submodules.ring = ring = Memory(shape=len(self.x.payload), depth=1 << deep, init=[], attrs=style)
-        write, read = ring.write_port(), ring.read_port(domain="comb")
-        m.d.comb += [write.addr.eq(written), write.data.eq(self.x.payload), write.en.eq(taken), read.addr.eq(wanted)]
-        return split(delay(m, read.data, self._found - 1, "found"), self.lanes_out, self._x_type)
-
-    def _pad(self, m: Module, walk: LoopWalk, fire: Value, lanes: list[Value], padded: Value) -> list[Value]:
-        """Padding in place of what was found."""
-        is_pad = delay(m, padded, self._found - 1, "is_pad")
-        value = Const(self._pad_value, lane_shape(self.y_type))
-        values = [value] * self._kept
-        if self._kept < len(lanes):
-            counts = [loop.count for loop in self._nest.loops]
-            group = np.unravel_index(np.arange(self._nest.slots), counts)[self._grouping]
-            first = beginning(group == counts[self._grouping] - 1, self._ahead)
-            is_last = shift(m, fire, walk.last[self._grouping], first, "last_group")[0]
-            values += [Mux(delay(m, is_last, self._found - 1, "is_last"), 0, value)] * (len(lanes) - self._kept)
-        return [Mux(is_pad, value, lane) for value, lane in zip(values, lanes, strict=True)]
+    def pad(self) -> "Sliding":
+        """The same windows over the padded image."""
+        height, width, channels = self.image.shape
+        top, left, bottom, right = self.padding
+        image = TensorType((height + top + bottom, width + left + right, channels), self.dtype)
+        return replace(self, image=image, padding=NO_PADDING)
 
 
 def sliding_window(
@@ -188,52 +71,91 @@ def sliding_window(
     """The parts that bring the windows of an image (height, width, channels), beat after beat, to the unit ``name``.
 
     For each window, and each of ``groups`` filter groups, ``repeats`` times: its pixels in raster order, each in beats
-    of ``lanes`` channels. by_channel: for each window and each group of ``lanes`` channels, these of all its pixels.
+    of ``lanes`` channels; or, with more lanes than a pixel has channels, the flat window in beats of so many.
+    by_channel: for each window, and each group of ``lanes`` channels, these of all its pixels. Raises PlanError.
     """
     height, width, channels = source.shape
     rows, columns = count_windows(name, (height, width), kernel, stride, dilation, padding)
-    top, left, _, _ = padding
+    sliding = Sliding(source, rows, columns, kernel, stride, dilation, padding, pad_value)
+    if not by_channel and lanes > channels // groups:
+        raise PlanError(f"{name}: {lanes} lanes")
+    if by_channel:
+        bring = partial(_by_channel, name, lanes=lanes)
+    else:
+        bring = partial(_by_pixel, name, lanes=lanes, groups=groups, repeats=repeats)
+    if _is_in_order(sliding):
+        return [bring(sliding)]
+    padded = sliding.pad()
+    stage = PadStage(source, min(lanes, channels), padding, pad_value, padded.image.dtype)
+
+    def pad(codes: Ints) -> Ints:
+        return pad_image(codes, padding, pad_value)
+
+    part = bring(padded)
+    windows_of = part.view
+    assert windows_of
+    part = replace(part, view=lambda codes: windows_of(pad(codes)))
+    return [Part(f"{name}_pad", stage, (source,), padded.image, pad), part]
+
+
+def _is_in_order(sliding: Sliding) -> bool:
+    """Whether no window starts so far beyond the image that pixels would become free out of their order."""
+    height, width, _ = sliding.image.shape
+    return (sliding.rows - 1) * sliding.stride[0] < height and (sliding.columns - 1) * sliding.stride[1] < width
+
+
+def _by_pixel(name: str, sliding: Sliding, *, lanes: int, groups: int, repeats: int) -> Part:
+    height, width, channels = sliding.image.shape
     own = channels // groups  # of a filter group
     beats = -(-own // lanes)
-    pixel = groups * beats
-    image = [
-        Loop(rows, stride[0] * width * pixel, y=stride[0]),
-        Loop(columns, stride[1] * pixel, x=stride[1]),
-    ]
-    taps = [
-        Loop(kernel[0], dilation[0] * width * pixel, y=dilation[0]),
-        Loop(kernel[1], dilation[1] * pixel, x=dilation[1]),
-    ]
-    inner = [Loop(beats, 1), *taps] if by_channel else [Loop(groups, beats), Loop(repeats, 0), *taps, Loop(beats, 1)]
-    nest = Nest(
-        height * width * pixel,
-        (*image, *inner),
-        outer=2,
-        start=-(top * width + left) * pixel,
-        corner=(-top, -left),
-        size=(height, width),
-    )
+    inner = Loop(groups, beats), Loop(repeats, 0), *_taps(sliding, groups * beats), Loop(beats, 1)
+    nest = _nest(sliding, groups * beats, inner)
     stage = WindowStage(
-        nest,
-        lanes,
-        source.dtype,
-        pad_value=pad_value,
-        grouping=2 if by_channel else len(nest.loops) - 1,
-        kept=own - (beats - 1) * lanes,
+        nest, lanes, sliding.image.dtype,
+        pad_value=sliding.pad_value, grouping=len(nest.loops) - 1, kept=own - (beats - 1) * lanes,
+    )  # fmt: skip
+
+    def view(codes: Ints) -> Ints:
+        windows = sliding.cut(codes)  # (frames, rows, columns, *kernel, channels)
+        windows = windows.reshape(*windows.shape[:5], groups, own).transpose(0, 1, 2, 5, 3, 4, 6)
+        return np.repeat(windows[:, :, :, :, None], repeats, axis=4).reshape(len(codes), -1, own)
+
+    reads = TensorType((height, width * groups, own), sliding.image.dtype)
+    makes = TensorType((sliding.places * groups * repeats * sliding.taps, own), stage.y_type)
+    return Part(f"{name}_window", stage, (reads,), makes, view)
+
+
+def _by_channel(name: str, sliding: Sliding, *, lanes: int) -> Part:
+    """Lanes beyond the last channel count as channels, always zero, of what it makes."""
+    channels = sliding.image.channels
+    beats = -(-channels // lanes)
+    nest = _nest(sliding, beats, (Loop(beats, 1), *_taps(sliding, beats)))
+    stage = WindowStage(
+        nest, lanes, sliding.image.dtype, pad_value=sliding.pad_value, grouping=2, kept=channels - (beats - 1) * lanes
     )
 
     def view(codes: Ints) -> Ints:
-        """(frames, *makes.shape)"""
-        frames = len(codes)
-        windows = view_windows(pad_image(codes, padding, pad_value), kernel, stride, dilation)
-        if by_channel:
-            windows = np.pad(windows, (*[(0, 0)] * 5, (0, beats * lanes - channels)))
-            windows = windows.reshape(*windows.shape[:5], beats, lanes).transpose(0, 1, 2, 5, 3, 4, 6)
-            return windows.reshape(frames, -1, lanes)
-        windows = windows.reshape(*windows.shape[:5], groups, own).transpose(0, 1, 2, 5, 3, 4, 6)
-        return np.repeat(windows[:, :, :, :, None], repeats, axis=4).reshape(frames, -1, own)
+        windows = np.pad(sliding.cut(codes), (*[(0, 0)] * 5, (0, beats * lanes - channels)))
+        windows = windows.reshape(*windows.shape[:5], beats, lanes).transpose(0, 1, 2, 5, 3, 4, 6)
+        return windows.reshape(len(codes), -1, lanes)
 
-    count = rows * columns * kernel[0] * kernel[1]
-    makes = (count * beats, lanes) if by_channel else (count * groups * repeats, own)
-    reads = TensorType((height, width * groups, own), source.dtype)
-    return [Part(f"{name}_window", stage, (reads,), TensorType(makes, stage.y_type), view)]
+    makes = TensorType((sliding.places * beats * sliding.taps, lanes), stage.y_type)
+    return Part(f"{name}_window", stage, (sliding.image,), makes, view)
+
+
+def _taps(sliding: Sliding, pixel: int) -> tuple[Loop, Loop]:
+    """The pixels of a window, each of ``pixel`` beats."""
+    (rows, columns), (down, right) = sliding.kernel, sliding.dilation
+    return Loop(rows, down * sliding.image.shape[1] * pixel, y=down), Loop(columns, right * pixel, x=right)
+
+
+def _nest(sliding: Sliding, pixel: int, inner: tuple[Loop, ...]) -> Nest:
+    """All windows, with the loops ``inner`` for each of them; after it, the pixels before the next one are free."""
+    height, width, _ = sliding.image.shape
+    down, right = sliding.stride
+    outer = Loop(sliding.rows, down * width * pixel, y=down), Loop(sliding.columns, right * pixel, x=right)
+    top, left, _, _ = sliding.padding
+    return Nest(
+        height * width * pixel, (*outer, *inner), len(outer),
+        start=-(top * width + left) * pixel, corner=(-top, -left), size=(height, width),
+    )  # fmt: skip
