@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from .flatten import Flatten
-from .graph import Graph, Node, TensorType
+from .graph import Bounds, Graph, Input, Node, TensorType
 
 
 def flatten_inputs(graph: Graph) -> Graph:
@@ -17,12 +19,7 @@ def flatten_inputs(graph: Graph) -> Graph:
 
 def _absorb(graph: Graph, flatten: Node) -> Graph:
     (source,) = flatten.inputs
-    ports = [
-        replace(port, type=TensorType(graph.tensors[flatten.name].shape, port.type.dtype))
-        if port.name == source
-        else port
-        for port in graph.inputs
-    ]
+    ports = [_flatten(port) if port.name == source else port for port in graph.inputs]
     nodes = [
         replace(node, inputs=tuple(source if name == flatten.name else name for name in node.inputs))
         for node in graph.nodes
@@ -30,3 +27,9 @@ def _absorb(graph: Graph, flatten: Node) -> Graph:
     ]
     outputs = [replace(port, tensor=source) if port.tensor == flatten.name else port for port in graph.outputs]
     return replace(graph, inputs=tuple(ports), nodes=tuple(nodes), outputs=tuple(outputs))
+
+
+def _flatten(port: Input) -> Input:
+    flat = TensorType((port.type.pixels * port.type.channels,), port.type.dtype)
+    reach = port.reach and Bounds(*(np.tile(values, port.type.pixels) for values in (port.reach.low, port.reach.high)))
+    return replace(port, type=flat, reach=reach)

@@ -7,6 +7,7 @@ from hypothesis import Phase, given, settings
 from dags import dags
 from espalier.ir import (
     ArgMax,
+    Bounds,
     Chain,
     ConvTranspose2d,
     Dense,
@@ -308,6 +309,13 @@ def test_leading_flatten_is_absorbed():
     flat = flatten_inputs(graph)
     assert [node.name for node in flat.nodes] == ["fc"]
     assert (flat.inputs[0].type.shape, flat.inputs[0].model_shape) == ((12,), (2, 3, 2))
+
+
+def test_reachable_codes_are_flattened_too():
+    graph = append(empty_graph((2, 1, 2)), Flatten, "flat")
+    reach = Bounds(np.array([0, 3]), np.array([5, 7]))
+    flat = flatten_inputs(replace(graph, inputs=(replace(graph.inputs[0], reach=reach),)))
+    np.testing.assert_array_equal(find_bounds(flat)["x"].high, [5, 7, 5, 7])
 
 
 def test_flatten_beside_another_reader_stays():
