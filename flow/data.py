@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import BuildError
 from ..ir.argmax import ArgMax
-from ..ir.execute import dequantize_outputs, execute, quantize_inputs
+from ..ir.execute import dequantize_outputs, quantize_inputs
 from ..ir.graph import Graph, Ints, Output
-
-CHUNK = 1000  # frames executed at once, so that large test sets need little memory
 
 
 def load_frames(graph: Graph, path: Path, *, codes: bool = False) -> dict[str, Ints]:
@@ -73,13 +71,6 @@ def load_arrays(path: Path) -> NDArray | dict[str, NDArray]:
             return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BuildError(f"{path}: not a numpy array file ({error}); write it with np.save") from None
-
-
-def run(graph: Graph, codes: Mapping[str, Ints]) -> dict[str, Ints]:
-    """The outputs' integers by name, executed in chunks."""
-    frames = len(next(iter(codes.values())))
-    parts = [execute(graph, {n: c[i : i + CHUNK] for n, c in codes.items()}) for i in range(0, frames, CHUNK)]
-    return {port.name: np.concatenate([part[port.name] for part in parts]) for port in graph.outputs}
 
 
 def accuracy(graph: Graph, outputs: Mapping[str, Ints], labels: Ints) -> float:

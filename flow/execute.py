@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from ..errors import BuildError
-from ..ir.execute import dequantize_outputs
+from ..ir.execute import dequantize_outputs, execute
 from ..ir.store import load
-from .data import accuracy, archive, check_classes, load_frames, load_labels, run
+from .data import accuracy, archive, check_classes, load_frames, load_labels
 from .folder import file_digest, open_build, read_build, write_atomic
 from .progress import progress
 from .table import pairs
@@ -25,7 +25,7 @@ def execute_verb(
     count = len(next(iter(frames.values())))
     expected = load_labels(labels, count) if labels else None
     with progress("execute"):
-        integers = run(graph, frames)
+        integers = execute(graph, frames)
         reals = dequantize_outputs(graph, integers)
     if labels and expected is not None:
         check_classes(graph, labels, expected)

@@ -25,7 +25,7 @@ PREDECESSORS = {
 }
 SUMMARY_KEYS = (
     "model", "digest", "frames", "values_exact", "cycles_exact", "ii_cycles", "latency_cycles",
-    "device", "lut", "ff", "bram", "dsp", "fmax_mhz", "accuracy",
+    "device", "lut", "ff", "bram", "dsp", "fmax_mhz", "accuracy", "psnr_db", "iou",
 )  # fmt: skip
 LOCK = ".espalier.lock"
 STAMP = "stamp.json"

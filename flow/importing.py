@@ -1,26 +1,32 @@
 """Imports a model into a build folder, and compares it with the trained model where a run folder has its truth."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BuildError
 from ..ir.execute import execute, quantize_inputs
-from ..ir.graph import Graph, Ints
+from ..ir.graph import Graph
 from ..ir.import_names import Names, identifier
 from ..ir.onnx_import import Imported, import_onnx
 from ..ir.simplify import simplify
 from ..ir.store import save
-from .data import accuracy, archive, compact, load_arrays, run
+from ..ir.verify import explain_differences
+from .data import archive, compact, load_arrays
 from .folder import BuildFolder, read_json, write_atomic, write_json
 from .model import Model
 from .options import ImportOptions
 from .progress import say
+from .scores import read_tests
 from .steps import SAMPLES, step
+
+COMPARED_BYTES = 1 << 28  # of all tensors of the frames that are compared at once
+MENTIONED = 10
 
 
 def import_step(folder: BuildFolder, model: Model, options: ImportOptions, force: bool) -> None:
@@ -50,16 +56,17 @@ def import_model(model: Model, options: ImportOptions, partial: Path, at: Callab
     graph = replace(simplify(imported.graph), name=top_name(model))
     save(graph, partial)
     summary: dict[str, Any] = {"model": model.name, "digest": model.digest}
-    known = summary | {"origin": model.origin(), "accuracy": None, "agreement": None} | describe(graph)
+    known = summary | {"origin": model.origin(), "agreement": None} | describe(graph)
     if model.tests:
         at("execute the test set")
-        inputs, labels = read_tests(model.tests)
-        codes = quantize_inputs(graph, inputs)
+        tests = read_tests(model.tests, model.metric, model.margin)
+        codes = quantize_inputs(graph, tests.inputs)
         write_atomic(partial / SAMPLES, archive({name: compact(values) for name, values in codes.items()}))
-        summary["accuracy"] = known["accuracy"] = accuracy(graph, run(graph, codes), labels)
+        score = tests.score(graph, execute(graph, codes))
+        summary, known = summary | score, known | score
         if model.truth:
             at("compare with the trained model")
-            known["agreement"] = compare(imported, inputs, model.truth)
+            known["agreement"] = compare(imported, tests.inputs, model.truth)
     write_json(partial / "import.json", known)
     return summary
 
@@ -82,33 +89,35 @@ def describe(graph: Graph) -> dict[str, Any]:
     }
 
 
-def read_tests(path: Path) -> tuple[NDArray, Ints]:
-    """Inputs as the model takes them, and labels, of a run folder."""
-    arrays = load_arrays(path)
-    if not isinstance(arrays, dict) or not {"inputs", "labels"} <= set(arrays):
-        raise BuildError(f"{path}: holds no inputs and labels; train again, or name model.onnx instead of its folder")
-    frames, labels = (len(np.atleast_1d(arrays[name])) for name in ("inputs", "labels"))
-    if frames != labels:
-        raise BuildError(f"{path}: holds {labels} labels for {frames} inputs; train again, or name model.onnx instead")
-    return arrays["inputs"], arrays["labels"].astype(np.int64)
+def compare(imported: Imported, inputs: Mapping[str, NDArray] | NDArray, truth: Path) -> dict[str, Any]:
+    """Count the codes that differ from the trained model's, and those that float32 rounding explains.
 
-
-def compare(imported: Imported, inputs: NDArray, truth: Path) -> dict[str, Any]:
-    """Count the codes that differ from the trained model's, and those that float32 rounding explains."""
-    from ..ir.verify import explain_differences
-
+    ``truth`` may hold fewer frames, the first of ``inputs``.
+    """
     theirs = load_arrays(truth)
-    if not isinstance(theirs, dict):
+    if not isinstance(theirs, dict) or not theirs:
         raise BuildError(f"{truth}: holds no codes by name; train again, or name model.onnx instead of its folder")
-    ours = execute(imported.graph, quantize_inputs(imported.graph, inputs), every=True)
-    found = explain_differences(imported, ours, theirs)
+    graph, found = imported.graph, []
+    codes = quantize_inputs(graph, inputs)
+    available, count = len(next(iter(codes.values()))), len(next(iter(theirs.values())))
+    if count > available:
+        raise BuildError(f"{truth}: holds {count} frames of {available}; train again, or name model.onnx instead")
+    size = max(1, COMPARED_BYTES // (8 * sum(prod(tensor.shape) for tensor in graph.tensors.values())))
+    for first in range(0, count, size):
+        some = slice(first, min(count, first + size))
+        ours = execute(graph, {name: values[some] for name, values in codes.items()}, every=True)
+        found.append(explain_differences(imported, ours, {name: values[some] for name, values in theirs.items()}))
+    by_tensor: Counter[str] = Counter()
+    for one in found:
+        by_tensor.update(one.by_tensor)
+    explained, unexplained = (sum(getattr(one, what) for one in found) for what in ("explained", "unexplained"))
     return {
-        "frames": found.frames,
-        "equal_frames": found.equal_frames,
-        "codes": found.codes,
-        "differing": found.explained + found.unexplained,
-        "explained": found.explained,
-        "unexplained": found.unexplained,
-        "by_tensor": found.by_tensor,
-        "mismatches": [str(difference) for difference in found.mentioned],
+        "frames": sum(one.frames for one in found),
+        "equal_frames": sum(one.equal_frames for one in found),
+        "codes": sum(one.codes for one in found),
+        "differing": explained + unexplained,
+        "explained": explained,
+        "unexplained": unexplained,
+        "by_tensor": dict(by_tensor),
+        "mismatches": [str(difference) for one in found for difference in one.mentioned][:MENTIONED],
     }

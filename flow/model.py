@@ -5,23 +5,29 @@ from pathlib import Path
 
 from ..errors import BuildError
 from ..ir.onnx_model import read_model
-from .folder import file_digest
+from .folder import file_digest, read_json
 
 
 @dataclass(frozen=True)
 class Model:
-    """An ONNX file; ``tests`` (inputs, labels) and ``truth`` (Brevitas' codes) where a run folder has them."""
+    """An ONNX file; ``tests`` (inputs, labels or targets) and ``truth`` (Brevitas' codes) where a run folder has them.
+
+    metric, margin: how training scored the targets; see TestSet.
+    """
 
     name: str
     onnx: Path
     digest: str
     tests: Path | None = None
     truth: Path | None = None
+    metric: str = ""
+    margin: int = 0
 
-    def identity(self) -> dict[str, str | None]:
+    def identity(self) -> dict[str, str | int | None]:
         """All of it that results depend on."""
         tests, truth = (path and file_digest(path) for path in (self.tests, self.truth))
-        return {"name": self.name, "digest": self.digest, "tests": tests, "truth": truth}
+        scored = {"metric": self.metric, "margin": self.margin}
+        return {"name": self.name, "digest": self.digest, "tests": tests, "truth": truth} | scored
 
     def origin(self) -> str:
         """Where it was, to recognise it when its content changes."""
@@ -38,7 +44,19 @@ def find_model(path: Path) -> Model:
     if not onnx.is_file():
         raise BuildError(f"{path}: holds no model.onnx; if it is a training run, finish it with `espalier train`")
     name = path.resolve().name
-    return Model(name, onnx, read_model(onnx).digest, existing(path / "test.npz"), existing(path / "truth.npz"))
+    tests, truth = existing(path / "test.npz"), existing(path / "truth.npz")
+    return Model(name, onnx, read_model(onnx).digest, tests, truth, *how_scored(path))
+
+
+def how_scored(run: Path) -> tuple[str, int]:
+    """The metric of a run folder and the margin of its images; none where it does not say."""
+    result, config = (
+        read_json(run / name) if (run / name).is_file() else {} for name in ("metrics.json", "config.json")
+    )
+    try:
+        return str(result.get("result", {}).get("metric", "")), int(config.get("recipe", {}).get("margin", 0))
+    except (AttributeError, TypeError, ValueError):
+        raise BuildError(f"{run}: its metrics.json or config.json is damaged; train again") from None
 
 
 def existing(path: Path) -> Path | None:

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import BuildError
 from .folder import BuildFolder, read_build, read_json
 from .mismatch import Mismatch
+from .scores import METRICS, show_score
 from .table import pairs, table
 
 # The file in each verb's folder that holds its results.
@@ -95,8 +96,7 @@ def describe(folder: BuildFolder) -> str:
     if folder.stamp("plan"):
         parts.append(table(layer_rows(folder), (*FOLD_COLUMNS, *AREA_COLUMNS)))
     summary = folder.summary()
-    if "accuracy" in summary:
-        shown["accuracy"] = f"{summary['accuracy']:.2%}"
+    shown |= {name: show_score(name, summary[name]) for name in ("accuracy", *METRICS) if name in summary}
     return "\n\n".join([*parts, pairs(shown)])
 
 
