@@ -1,57 +1,20 @@
 # amaranth: UnusedElaboratable=no
 """Sliding windows over an image, as the parts that bring them to the stage that multiplies, sums or compares them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from ..errors import PlanError
-from ..ir.graph import Ints, IntType, TensorType
-from ..ir.windows import NO_PADDING, Pair, Sides, count_windows, pad_image, view_windows
+from ..ir.graph import Ints, TensorType
+from ..ir.windows import NO_PADDING, Pair, Sides, count_windows, pad_image
 from .loops import Loop, Nest
 from .pad import PadStage
+from .parallel_window import ParallelWindowStage
 from .part import Part
 from .serial_window import WindowStage
-
-
-@dataclass(frozen=True)
-class Sliding:
-    """Windows of ``rows`` x ``columns`` places on an image (height, width, channels)."""
-
-    image: TensorType
-    rows: int
-    columns: int
-    kernel: Pair
-    stride: Pair
-    dilation: Pair
-    padding: Sides
-    pad_value: int
-
-    @property
-    def dtype(self) -> IntType:
-        """Holds the padding too."""
-        dtype, value = self.image.dtype, self.pad_value if any(self.padding) else 0
-        return IntType.of_range(min(dtype.low, value), max(dtype.high, value))
-
-    @property
-    def taps(self) -> int:
-        return self.kernel[0] * self.kernel[1]
-
-    @property
-    def places(self) -> int:
-        return self.rows * self.columns
-
-    def cut(self, codes: Ints) -> Ints:
-        """(frames, height, width, channels) becomes (frames, rows, columns, *kernel, channels)."""
-        return view_windows(pad_image(codes, self.padding, self.pad_value), self.kernel, self.stride, self.dilation)
-
-    def pad(self) -> "Sliding":
-        """The same windows over the padded image."""
-        height, width, channels = self.image.shape
-        top, left, bottom, right = self.padding
-        image = TensorType((height + top + bottom, width + left + right, channels), self.dtype)
-        return replace(self, image=image, padding=NO_PADDING)
+from .sliding import Sliding
 
 
 def sliding_window(
@@ -77,13 +40,14 @@ def sliding_window(
     height, width, channels = source.shape
     rows, columns = count_windows(name, (height, width), kernel, stride, dilation, padding)
     sliding = Sliding(source, rows, columns, kernel, stride, dilation, padding, pad_value)
-    if not by_channel and lanes > channels // groups:
-        raise PlanError(f"{name}: {lanes} lanes")
     if by_channel:
         bring = partial(_by_channel, name, lanes=lanes)
-    else:
+    elif lanes <= channels // groups:
         bring = partial(_by_pixel, name, lanes=lanes, groups=groups, repeats=repeats)
-    if _is_in_order(sliding):
+    else:
+        _check_parallel(name, lanes, groups, sliding)
+        bring = partial(_at_once, name, lanes=lanes, repeats=repeats)
+    if sliding.is_in_order:
         return [bring(sliding)]
     padded = sliding.pad()
     stage = PadStage(source, min(lanes, channels), padding, pad_value, padded.image.dtype)
@@ -96,12 +60,6 @@ def sliding_window(
     assert windows_of
     part = replace(part, view=lambda codes: windows_of(pad(codes)))
     return [Part(f"{name}_pad", stage, (source,), padded.image, pad), part]
-
-
-def _is_in_order(sliding: Sliding) -> bool:
-    """Whether no window starts so far beyond the image that pixels would become free out of their order."""
-    height, width, _ = sliding.image.shape
-    return (sliding.rows - 1) * sliding.stride[0] < height and (sliding.columns - 1) * sliding.stride[1] < width
 
 
 def _by_pixel(name: str, sliding: Sliding, *, lanes: int, groups: int, repeats: int) -> Part:
@@ -141,6 +99,32 @@ def _by_channel(name: str, sliding: Sliding, *, lanes: int) -> Part:
 
     makes = TensorType((sliding.places * beats * sliding.taps, lanes), stage.y_type)
     return Part(f"{name}_window", stage, (sliding.image,), makes, view)
+
+
+def _at_once(name: str, sliding: Sliding, *, lanes: int, repeats: int) -> Part:
+    stage = ParallelWindowStage(sliding, lanes, repeats)
+
+    def view(codes: Ints) -> Ints:
+        windows = sliding.cut(codes).reshape(len(codes), sliding.places, 1, -1)
+        return windows.repeat(repeats, axis=2).reshape(len(codes), sliding.places * repeats, -1)
+
+    makes = TensorType((sliding.places * repeats, sliding.taps * sliding.image.channels), stage.y_type)
+    return Part(f"{name}_window", stage, (sliding.image,), makes, view)
+
+
+def _check_parallel(name: str, lanes: int, groups: int, sliding: Sliding) -> None:
+    channels = sliding.image.channels // groups
+    if groups > 1 or sliding.dilation != (1, 1):
+        why = f"{groups} groups" if groups > 1 else "dilation"
+        raise PlanError(
+            f"{name}: simd {lanes} takes more than a pixel's {channels} inputs, which a convolution with {why} cannot; "
+            f"lower simd to {channels} or less"
+        )
+    if lanes > sliding.taps * channels:
+        raise PlanError(
+            f"{name}: simd {lanes}, but its windows have {sliding.taps * channels} inputs; "
+            f"lower simd to {sliding.taps * channels} or less"
+        )
 
 
 def _taps(sliding: Sliding, pixel: int) -> tuple[Loop, Loop]:
