@@ -1,7 +1,8 @@
 """Float32 functions at the border and between accumulator and quantizer, written with the model's own operators."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import erf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,29 @@ class Step:
     ``position`` is the operand that the data takes (1 for ``Sub(constant, x)``). Constants are scalars or broadcast to
     the data's shape without frame axis. Besides ONNX's operators there are two of our own, with constants
     (scale, offset, step, base): ``Dequantize`` gives scale * (step * code + base) + offset, rounded once to float32,
-    and ``Codes`` is its inverse, rounded to the nearest integer.
+    and ``Codes`` is its inverse, rounded to the nearest integer. And ``Both`` joins the results of two ``branches``, each
+    some steps on the same data, by the operator that its attribute names.
     """
 
     operator: str
     constants: tuple[NDArray, ...] = ()
     attributes: dict[str, int | float | str] = field(default_factory=dict)
     position: int = 0
+    branches: tuple[tuple["Step", ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        branches = (tuple(Step(**step) if isinstance(step, dict) else step for step in b) for b in self.branches)
+        object.__setattr__(self, "branches", tuple(branches))
+
+    def with_constants(self, change: Callable[[NDArray], NDArray]) -> "Step":
+        """The step with every constant changed, those of its branches too."""
+        branches = tuple(tuple(step.with_constants(change) for step in branch) for branch in self.branches)
+        return replace(self, constants=tuple(map(change, self.constants)), branches=branches)
+
+    @property
+    def every_constant(self) -> tuple[NDArray, ...]:
+        """Its constants and those of its branches."""
+        return (*self.constants, *(c for branch in self.branches for step in branch for c in step.every_constant))
 
     def __call__(self, x: NDArray) -> NDArray:
         if self.operator not in OPERATORS:
@@ -201,6 +218,39 @@ def _sigmoid(x: NDArray) -> NDArray:
     return 1 / (1 + np.exp(-x))
 
 
+def _both(x: NDArray, step: Step) -> NDArray:
+    first, second = (Chain(branch)(x) for branch in step.branches)
+    return JOINED[str(step.attributes["operator"])](first, second)
+
+
+def _elu_of(step: Step, default: float) -> tuple[np.float64, np.float64]:
+    return np.float64(_attribute(step, "alpha", default)), np.float64(_attribute(step, "gamma", 1.0507009873554805))
+
+
+def _celu(x: NDArray, step: Step) -> NDArray:
+    alpha, _ = _elu_of(step, 1.0)
+    curve = alpha * np.expm1(np.minimum(x, 0).astype(np.float64) / alpha)
+    return np.where(x < 0, curve, x).astype(np.float32)
+
+
+def _selu(x: NDArray, step: Step) -> NDArray:
+    alpha, gamma = _elu_of(step, 1.6732632423543772)
+    x = x.astype(np.float64)
+    return (gamma * np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)).astype(np.float32)
+
+
+def _hard_swish(x: NDArray) -> NDArray:
+    return x * np.clip(x * np.float32(1 / 6) + np.float32(0.5), np.float32(0), np.float32(1))
+
+
+JOINED: dict[str, Callable[[NDArray, NDArray], NDArray]] = {
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Div": np.divide,
+    "Max": np.maximum,
+    "Min": np.minimum,
+}
 OPERATORS: dict[str, Callable[[NDArray, Step], NDArray]] = {
     "Dequantize": _dequantize,
     "Codes": _codes,
@@ -225,6 +275,17 @@ OPERATORS: dict[str, Callable[[NDArray, Step], NDArray]] = {
     "HardSigmoid": _hard_sigmoid,
     "Sigmoid": lambda x, step: _through_double(_sigmoid)(x),
     "Tanh": lambda x, step: _through_double(np.tanh)(x),
+    "Exp": lambda x, step: _through_double(np.exp)(x),
+    "Log": lambda x, step: _through_double(np.log)(x),
+    "Sqrt": lambda x, step: np.sqrt(x),
+    "Reciprocal": lambda x, step: np.float32(1) / x,
+    "Erf": lambda x, step: _through_double(np.vectorize(erf, otypes=[np.float64]))(x),
+    "Softplus": lambda x, step: _through_double(lambda d: np.logaddexp(d, 0))(x),
+    "Softsign": lambda x, step: x / (1 + np.abs(x)),
+    "Celu": _celu,
+    "Selu": _selu,
+    "HardSwish": lambda x, step: _hard_swish(x),
+    "Both": _both,
     "BatchNormalization": _batch_normalization,
     "Quant": _quant,
     "BipolarQuant": _bipolar_quant,

@@ -1,5 +1,6 @@
 """Grows the integer graph while the importer walks through the model: tensors, inputs and functions of integers."""
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import fields, replace
 
@@ -157,7 +158,7 @@ class Builder:
             raise GraphError(
                 f"{consumer}: takes data from {value.host_only}, which only the host can do, after an output"
             )
-        value = self._even(self.settle(value, consumer, arrange), consumer)
+        value = self.even(self.settle(value, consumer, arrange), consumer)
         curved = [i for i, step in enumerate(value.steps) if not is_affine(step)]
         if curved:
             value = self.apply(value, curved[-1] + 1, consumer)
@@ -170,7 +171,7 @@ class Builder:
 
     def quantize_output(self, value: Value, consumer: str, arrange: Arrangement | None = None) -> Value:
         """The value with everything up to its last quantizer as nodes; later steps are left to the host."""
-        value = self._even(self.settle(value, consumer, arrange), consumer)
+        value = self.even(self.settle(value, consumer, arrange), consumer)
         value = self.apply(value, value.quantizers[-1] + 1, consumer) if value.quantizers else value
         return self.make(value, consumer)
 
@@ -198,7 +199,7 @@ class Builder:
         rest = value.after(end).carried_by(made.tensor, grid=made.grid)
         return replace(rest, layout=replace(made.layout, places=value.layout.places))
 
-    def _even(self, value: Value, consumer: str) -> Value:
+    def even(self, value: Value, consumer: str) -> Value:
         """The value with steps that treat all pixels of its tensor alike: vectors are laid flat where they need it."""
         first = value.uneven()
         if first is None:
@@ -226,7 +227,7 @@ class Builder:
             grid = represented(value.grid, bounds.low, bounds.high)
             self._note(value.origins[-1], value.tensor, value.tensor, grid, draft.result)
             return Value(value.tensor, value.layout, grid)
-        name = self._add_function(function, draft, declared)
+        name = self.add_function(function, draft, declared)
         grid = self.functions[name].result
         self._note(value.origins[-1], value.tensor, name, grid)
         return Value(name, value.layout, grid)
@@ -248,14 +249,13 @@ class Builder:
         reals = draft.reals(codes)
         return np.array_equal(Chain(draft.steps)(reals), reals)
 
-    def _add_function(self, function: CodeFunction, draft: Function, declared: IntType | None) -> str:
-        name = f"{draft.source}_act"
+    def add_function(self, function: CodeFunction, draft: Function, declared: IntType | None) -> str:
+        name = f"{re.sub(r'_act(_[0-9]+)?$', '', draft.source)}_act"
         node, signs = self.fit(function, name, draft.source, declared)
         for other in self.functions.values():
             if other.source == node.inputs[0] and _are_equal(self.nodes[other.node], node):
                 return other.node
-        node = replace(node, name=self.names.unique(name))
-        self.add_node(node, function.owner)
+        node = self.add_node(replace(node, name=self.names.unique(name)), function.owner)
         bounds = self.bounds[node.name]
         result = represented(draft.result, bounds.low, bounds.high)
         self.functions[node.name] = replace(draft, node=node.name, source=node.inputs[0], signs=signs, result=result)

@@ -156,10 +156,7 @@ def _cut(call: Call, value: Value, box: list[slice]) -> Value:
             f"{owner}: cuts elements that do not lie together in {builder.tensors[value.tensor]}; cut channels or pixels"
         )
     moved = np.ravel_multi_index(tuple(c - first for c, first in zip(corners, start, strict=True)), shape)
-    steps = tuple(
-        replace(step, constants=tuple(_cut_constant(c, value.shape, box) for c in step.constants))
-        for step in value.steps
-    )
+    steps = tuple(step.with_constants(lambda c: _cut_constant(c, value.shape, box)) for step in value.steps)
     name = _slice_node(builder, value, start, stop, owner)
     layout = Layout(shape, moved.astype(np.int32))
     assert value.grid is not None

@@ -12,9 +12,12 @@ from .chain import ROUNDINGS, Step, quantizer_range
 from .import_layout import compact
 from .onnx_model import CHANNELS_LAST, attributes_of, describe
 
-PLAIN = {"Relu", "Neg", "Abs", "Sign", "Floor", "Ceil", "Round", "Sigmoid", "Tanh"}
+PLAIN = {
+    *("Relu", "Neg", "Abs", "Sign", "Floor", "Ceil", "Round", "Sigmoid", "Tanh", "Exp", "Log", "Sqrt", "Reciprocal"),
+    *("Erf", "Softplus", "Softsign", "HardSwish"),
+}
 BINARY = {"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"}
-WITH_ATTRIBUTES = {"LeakyRelu", "Elu", "HardSigmoid"}
+WITH_ATTRIBUTES = {"LeakyRelu", "Elu", "HardSigmoid", "Celu", "Selu"}
 NOTHING = {"Identity", "Dropout", "Cast"}
 FLOAT_TYPES = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16}
 

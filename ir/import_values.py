@@ -64,6 +64,11 @@ class Grid:
         """That of the channels listed."""
         return Grid(self.step, *(v[channels] for v in (self.base, self.scale, self.offset, self.noise)))
 
+    def of_codes(self) -> "Grid":
+        """The same with step 1 and base 0."""
+        offset = self.offset + self.scale * self.base
+        return Grid(1, np.zeros_like(self.base), self.scale * self.step, offset, self.noise)
+
     def largest(self, low: Ints, high: Ints) -> NDArray:
         """The largest magnitude of the reals of codes ``low`` to ``high``, (channels,)."""
         ends = np.stack([self.dequantize()(codes).astype(np.float64) for codes in (low, high)])
@@ -134,10 +139,7 @@ class Value:
 
     def moved(self, move: Arrangement) -> "Value":
         """After the model reshaped or transposed it."""
-        steps = tuple(
-            replace(step, constants=tuple(move_constant(c, self.shape, move) for c in step.constants))
-            for step in self.steps
-        )
+        steps = tuple(step.with_constants(lambda c: move_constant(c, self.shape, move)) for step in self.steps)
         return replace(self, layout=self.layout.moved(move), steps=steps)
 
     @property
@@ -158,21 +160,20 @@ class Value:
     def uneven(self) -> int | None:
         """The first of those steps whose constants differ among the pixels of the graph's tensor."""
         for index, step in enumerate(self.steps[: self.shaped]):
-            if any(self.layout.per_channel(constant) is None for constant in step.constants):
+            if any(self.layout.per_channel(constant) is None for constant in step.every_constant):
                 return index
         return None
 
     def channel_steps(self) -> tuple[Step, ...]:
         """Those steps for data (..., channels) in the order of the graph's channels."""
         steps = self.steps[: self.shaped]
-        return tuple(replace(step, constants=tuple(map(self._per_channel, step.constants))) for step in steps)
+        return tuple(step.with_constants(self._per_channel) for step in steps)
 
     def in_order(self) -> "Value":
         """As if the model held its data as the graph does."""
         axes = (1,) * (len(self.layout.shape) - 1)
         steps = tuple(
-            replace(step, constants=tuple(c if c.ndim == 0 else c.reshape(*axes, -1) for c in step.constants))
-            for step in self.channel_steps()
+            step.with_constants(lambda c: c if c.ndim == 0 else c.reshape(*axes, -1)) for step in self.channel_steps()
         )
         return replace(self, steps=steps, layout=plain_layout(self.layout.shape))
 
@@ -207,9 +208,11 @@ def is_affine(step: Step) -> bool:
 
 def is_monotone(step: Step) -> bool:
     """Whether the step is known to rise all the way, or to fall all the way, in every channel."""
-    if step.operator in ("Abs", "Pow") or (step.operator == "Div" and step.position == 1):
+    if step.operator in ("Abs", "Pow", "HardSwish", "Reciprocal", "Log", "Sqrt", "Both") or (
+        step.operator == "Div" and step.position == 1
+    ):
         return False
-    if step.operator in ("LeakyRelu", "Elu") and float(step.attributes.get("alpha", 0.01)) < 0:
+    if step.operator in ("LeakyRelu", "Elu", "Celu", "Selu") and float(step.attributes.get("alpha", 0.01)) < 0:
         return False
     if step.operator == "PRelu" and (step.constants[0] < 0).any():
         return False

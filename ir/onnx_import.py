@@ -9,13 +9,14 @@ import numpy as np
 import onnx
 
 from ..errors import GraphError
-from .chain import Step
+from .chain import JOINED, Step
 from .graph import Graph, Node, Output
 from .import_builder import Builder
 from .import_call import Call
 from .import_constants import Constant, fold, plain
 from .import_convolutions import convolve, convolve_transposed, gemm, mat_mul
 from .import_input import parse_input_type
+from .import_joins import concat, join
 from .import_names import identifier
 from .import_outputs import make_outputs
 from .import_pools import average_pool, global_average_pool, global_max_pool, max_pool, reduce_pixels
@@ -142,6 +143,8 @@ class Walk:
         if call.operator in NOTHING:
             check_nothing(call.node)
             return call.value
+        if call.operator in JOINED and len(call.streams) == 2:
+            return join(call)
         if call.operator in HANDLERS:
             return HANDLERS[call.operator](call)
         if call.operator in step_operators():
@@ -206,6 +209,7 @@ HANDLERS: dict[str, Callable[[Call], Value | list[Value]]] = {
     "Squeeze": reshape,
     "Unsqueeze": reshape,
     "Transpose": transpose,
+    "Concat": concat,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
     "Slice": slice_,

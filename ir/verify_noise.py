@@ -1,7 +1,6 @@
 """How far the model's float32 reals of a tensor can be from the exact ones, for the codes that came in."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from fractions import Fraction
 from itertools import product as pairs
 

@@ -27,15 +27,16 @@ def run_qonnx(path: Path, frames: NDArray) -> dict[str, NDArray]:
 
 def _with_batch(model: onnx.ModelProto, frames: int) -> onnx.ModelProto:
     for node in model.graph.node:
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx", "qonnx.custom_op.channels_last"):
             node.domain = "qonnx.custom_op.general"
     known = {entry.domain for entry in model.opset_import}
-    if "qonnx.custom_op.general" not in known:
-        model.opset_import.append(onnx.helper.make_opsetid("qonnx.custom_op.general", 1))
+    for domain in {node.domain for node in model.graph.node} - known - {"", "ai.onnx"}:
+        model.opset_import.append(onnx.helper.make_opsetid(domain, 1 if domain.endswith("general") else 14))
     _data_input(model).type.tensor_type.shape.dim[0].dim_value = frames
     for port in model.graph.output:
         port.type.tensor_type.ClearField("shape")
-    del model.graph.value_info[:]
+    if frames > 1:  # for one they stay, since qonnx cannot infer those of channels-last operators
+        del model.graph.value_info[:]
     return model
 
 

@@ -2,7 +2,6 @@ import numpy as np
 import onnx
 import pytest
 
-from espalier.errors import GraphError
 from espalier.ir import dequantize_outputs, execute, quantize_inputs
 from espalier.ir.onnx_import import import_onnx
 from espalier.ir.verify import explain_differences
@@ -251,8 +250,9 @@ def test_same_file_same_graph(tmp_path):
     assert digest(import_onnx(path).graph) == digest(import_onnx(path).graph)
 
 
-def test_data_joined_with_itself_names_the_node(tmp_path):
+def test_data_added_to_itself_is_twice_as_large(tmp_path):
     sketch = Sketch(2)
     x = sketch.dense(sketch.quant("data"), np.eye(2))
-    with pytest.raises(GraphError, match=r"skip \(Add\): joins 2 streams"):
-        import_onnx(sketch.save(tmp_path, sketch.add("Add", x, x, name="skip")))
+    imported = import_onnx(sketch.save(tmp_path, sketch.add("Add", x, x)))
+    frames = np.arange(-8, 8)[:, None] * np.ones(2, dtype=int)
+    np.testing.assert_array_equal(model_outputs(imported, frames), 2 * frames)

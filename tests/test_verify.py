@@ -5,8 +5,8 @@ import pytest
 
 from espalier.errors import GraphError
 from espalier.ir import execute, quantize_inputs
-from espalier.ir.onnx_import import import_onnx
 from espalier.ir.imported import summation_error
+from espalier.ir.onnx_import import import_onnx
 from espalier.ir.verify import explain_differences
 from onnx_models import Sketch, random_mlp
 from test_onnx_import import normal_frames

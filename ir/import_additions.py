@@ -1,0 +1,281 @@
+"""Sums of two tensors on different grids: small integer coefficients with which no code of any pair comes out wrong."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import GraphError
+from .add import Add
+from .chain import Chain
+from .graph import Ints
+from .import_builder import ANY, Builder, Lazy, result_grid
+from .import_functions import MAX_POINTS, CodeFunction
+from .import_layout import plain_layout
+from .import_values import QUANTIZERS, Fractions, Grid, Value, represented
+from .imported import Join
+from .requantize import Requantize
+
+MAX_COEFFICIENT = 1 << 12  # of a ratio of scales that is taken as it is
+MAX_SEARCHED = 1 << 10
+MAX_PAIRS = 1 << 25  # of codes that are all looked at
+
+Pairs = tuple[tuple[int, int], ...]  # coefficients for each channel
+
+
+@dataclass(frozen=True, eq=False)
+class LazyAdd(Lazy):
+    """first + factor * second, both without steps, of one layout; factor is 1 or -1."""
+
+    first: Value
+    second: Value
+    factor: int
+    owner: str
+
+    def make(self, builder: Builder, value: Value, consumer: str) -> Value:
+        """Where the scales have a simple ratio."""
+        exact = self._exact(builder)
+        if exact is None:
+            raise self._error(builder, f"{consumer} needs the very sum, and their ratio is no small fraction")
+        return self._sum(builder, exact)
+
+    def apply(self, builder: Builder, value: Value, end: int, consumer: str) -> Value:
+        """By the first coefficients that give the model's result for all pairs of codes."""
+        exact, steps = self._exact(builder), value.in_order()
+        if exact is not None and not self._is_deterministic(builder):
+            return builder.apply(self._sum(builder, exact).with_steps_of(steps), end, consumer)
+        if steps.steps[-1].operator not in QUANTIZERS and exact is None:
+            raise self._error(
+                builder, f"{consumer} needs the very result of {steps.names[-1]}, which no quantizer makes"
+            )
+        wanted = _AllPairs(self, builder, steps)
+        if exact is not None and wanted.agree_with_sum(exact):
+            return builder.apply(self._sum(builder, exact).with_steps_of(steps), end, consumer)
+        for coefficients in self._candidates(builder):
+            table = wanted.by_sum(coefficients)
+            if table is not None:
+                return self._with_table(builder, coefficients, table, steps)
+        reason = f"no integers up to {MAX_SEARCHED} give what {steps.names[-1]} gives for all pairs of their codes"
+        raise self._error(builder, reason)
+
+    def _with_table(self, builder: Builder, coefficients: Pairs, table: "_Sums", steps: Value) -> Value:
+        total = self._sum(builder, coefficients)
+        _, draft, declared = builder.function_of(total.with_steps_of(steps))
+        function = CodeFunction(steps.names[-1], table, builder.bounds[total.tensor], False)
+        name = builder.add_function(function, draft, declared)
+        return Value(name, total.layout, builder.functions[name].result)
+
+    def _exact(self, builder: Builder) -> Pairs | None:
+        """Coefficients that are exactly the ratios of the scales."""
+        found = [(ratio.numerator, ratio.denominator) for ratio in self._ratios(builder).tolist()]
+        return tuple(found) if all(abs(p) <= MAX_COEFFICIENT and q <= MAX_COEFFICIENT for p, q in found) else None
+
+    def _ratios(self, builder: Builder) -> Fractions:
+        """(channels,): the real of one code of first in those of second."""
+        units = [
+            value.grid.scale * value.grid.step * builder.signs[value.tensor]
+            for value in (self.first, self.second)
+            if value.grid is not None
+        ]
+        return units[0] / (units[1] * self.factor)
+
+    def _candidates(self, builder: Builder) -> Iterator[Pairs]:
+        """Ever better approximations of the ratios, whose larger coefficient is at most MAX_SEARCHED."""
+        ratios = self._ratios(builder).tolist()
+        kinds = {ratio: list(_approximations(ratio)) for ratio in set(ratios)}
+        for index in range(max(map(len, kinds.values()))):
+            yield tuple(kinds[ratio][min(index, len(kinds[ratio]) - 1)] for ratio in ratios)
+
+    def _is_deterministic(self, builder: Builder) -> bool:
+        """Whether the model's float32 operands follow from the codes, as they do not where they are sums themselves."""
+        return all(value.tensor not in builder.products for value in (self.first, self.second))
+
+    def _error(self, builder: Builder, reason: str) -> GraphError:
+        found = [
+            f"{value.tensor} in steps of {float(abs(value.grid.scale[0] * value.grid.step)):g}"
+            for value in (self.first, self.second)
+            if value.grid is not None
+        ]
+        return GraphError(
+            f"{self.owner}: adds {found[0]} to {found[1]}; {reason}; quantize both by one quantizer, or with scales whose "
+            "ratio is a small fraction, such as a power of two"
+        )
+
+    def _sum(self, builder: Builder, coefficients: Pairs) -> Value:
+        """The Add, and as its grid that which is exact if the coefficients are."""
+        operands = [self.first, self.second]
+        common = coefficients[0]
+        if any(pair != common for pair in coefficients):
+            factors = [np.array(column, dtype=np.int64) for column in zip(*coefficients, strict=True)]
+            operands = [_multiplied(builder, v, f, self.owner) for v, f in zip(operands, factors, strict=True)]
+            common = (1, 1)
+        (first, one), (second, two) = ((value, value.grid) for value in operands)
+        assert one is not None and two is not None
+        key = first.tensor, second.tensor, common, self.factor
+        if key not in builder.moved:
+            name = builder.numbered("add")
+            builder.moved[key] = builder.add_node(
+                Add(name, (first.tensor, second.tensor), ANY, common), self.owner
+            ).name
+            signs = builder.signs[first.tensor], builder.signs[second.tensor]
+            builder.joins[name] = Join((one, two), signs, (1, self.factor))
+        name = builder.moved[key]
+        unit = two.scale * two.step * builder.signs[second.tensor] * self.factor / common[1]
+        offset = one.scale * one.base + one.offset + (two.scale * two.base + two.offset) * self.factor
+        grid = Grid(1, np.zeros_like(one.base), unit, offset, np.zeros(one.channels))
+        layout = plain_layout(builder.tensors[name].shape)
+        return Value(name, layout, replace(grid, noise=_noise(builder, name, grid, (one, two))))
+
+
+def _noise(builder: Builder, name: str, grid: Grid, parts: tuple[Grid, Grid]) -> NDArray:
+    bounds = builder.bounds[name]
+    operands = parts[0].noise + parts[1].noise
+    if not operands.any() and not represented(grid, bounds.low, bounds.high).noise.any():
+        return operands
+    return operands + 2.0**-24 * (grid.largest(bounds.low, bounds.high) + operands)
+
+
+def _multiplied(builder: Builder, value: Value, factors: Ints, owner: str) -> Value:
+    """The value as codes that are ``factors`` times larger, channel by channel."""
+    grid, bounds = value.grid, builder.bounds[value.tensor]
+    assert grid is not None
+    key = value.tensor, "times", factors.tobytes()
+    if key not in builder.moved:
+        ends = np.stack([bounds.low, bounds.high]) * factors
+        name = builder.names.unique(f"{value.tensor}_scaled")
+        limits = int(ends.min()), int(ends.max())
+        node = Requantize(name, (value.tensor,), ANY, factors, np.zeros_like(factors), 0, *limits)
+        builder.moved[key] = builder.add_node(node, owner, builder.signs[value.tensor]).name
+    scaled = replace(grid, scale=grid.scale / factors.astype(object), base=grid.base * factors)
+    return value.carried_by(builder.moved[key], grid=scaled)
+
+
+def _approximations(ratio: Fraction) -> Iterator[tuple[int, int]]:
+    """Fractions that come closer to ``ratio`` than all simpler ones, numerator and denominator."""
+    best = None
+    for small in range(1, MAX_SEARCHED + 1):
+        if abs(ratio) >= 1:
+            pair = round(ratio * small), small
+        else:
+            pair = (small if ratio > 0 else -small), round(small / abs(ratio))
+        if max(abs(pair[0]), pair[1]) > MAX_SEARCHED and best is not None:
+            return
+        error = abs(Fraction(*pair) / ratio - 1)
+        if best is None or error < best:
+            best = error
+            yield pair
+
+
+class _AllPairs:
+    """What the model gives for every pair of codes, for each kind of channel."""
+
+    def __init__(self, lazy: LazyAdd, builder: Builder, steps: Value) -> None:
+        self._lazy, self._builder, self._steps = lazy, builder, steps
+        first, second = lazy.first, lazy.second
+        self._grids = first.grid, second.grid
+        self._bounds = [builder.bounds[value.tensor] for value in (first, second)]
+        self._signs = [builder.signs[value.tensor] for value in (first, second)]
+        self._kinds = self._find_kinds()
+        sizes = [(b.high - b.low + 1).astype(object) for b in self._bounds]
+        if sum(sizes[0][c] * sizes[1][c] for c in set(self._kinds.values())) > MAX_PAIRS:
+            raise lazy._error(builder, "they have too many codes to look at all pairs of them")
+        self._results = {c: self._of_channel(c) for c in set(self._kinds.values())}
+
+    def _find_kinds(self) -> dict[int, int]:
+        """For each channel the first one that is like it."""
+        seen: dict[tuple, int] = {}
+        constants = [np.ravel(c) for step in self._steps.steps for c in step.every_constant]
+        kinds = {}
+        for channel in range(self._signs[0].size):
+            parts = [(g.base[channel], g.scale[channel], g.offset[channel]) for g in self._grids if g is not None]
+            limits = [(b.low[channel], b.high[channel]) for b in self._bounds]
+            own = [float(c[channel]) for c in constants if c.size > 1]
+            key = (*parts, *limits, *own, *(int(s[channel]) for s in self._signs))
+            kinds[channel] = seen.setdefault(key, channel)
+        return kinds
+
+    def _channel(self, channel: int) -> Value:
+        """The steps for data (points, 1) of one channel."""
+        kept = self._steps.channel_steps()
+        steps = tuple(s.with_constants(lambda c: c if c.ndim == 0 else c[channel : channel + 1]) for s in kept)
+        return replace(self._steps, steps=steps)
+
+    def _codes(self, channel: int) -> tuple[Ints, Ints]:
+        """All pairs, each (first codes, second codes)."""
+        ranges = [np.arange(b.low[channel], b.high[channel] + 1) for b in self._bounds]
+        first, second = np.meshgrid(*ranges, indexing="ij")
+        return first.ravel(), second.ravel()
+
+    def _of_channel(self, channel: int) -> Ints:
+        one = np.array([channel])
+        grids = [grid.take(one) for grid in self._grids if grid is not None]
+        signs = [s[one] for s in self._signs]
+        parts = [g.dequantize(s)(c[:, None]) for g, s, c in zip(grids, signs, self._codes(channel), strict=True)]
+        with np.errstate(all="ignore"):
+            reals = parts[0] + parts[1] if self._lazy.factor == 1 else parts[0] - parts[1]
+        return self._rounded(channel, reals)
+
+    def _rounded(self, channel: int, reals: NDArray) -> Ints:
+        """The codes of the result for the model's float32 sums (points, 1)."""
+        steps = self._channel(channel).steps
+        result = self._result.take(np.array([channel]))
+        return np.rint(Chain((*steps, result.codes()))(reals))[:, 0].astype(np.int64)
+
+    @property
+    def _result(self) -> Grid:
+        grid = self._grids[0]
+        assert grid is not None
+        return result_grid(grid, self._steps.channel_steps(), self._steps.names)[0]
+
+    def agree_with_sum(self, coefficients: Pairs) -> bool:
+        """Whether rounding the exact sum once gives the same."""
+        total = self._lazy._sum(self._builder, coefficients).grid
+        assert total is not None
+        for channel, wanted in self._results.items():
+            p, q = coefficients[channel]
+            first, second = self._codes(channel)
+            reals = total.take(np.array([channel])).dequantize()((p * first + q * second)[:, None])
+            if not np.array_equal(self._rounded(channel, reals), wanted):
+                return False
+        return True
+
+    def by_sum(self, coefficients: Pairs) -> "_Sums | None":
+        """The results as a function of the integer sum; None where they are none."""
+        tables = {}
+        for channel, wanted in self._results.items():
+            table = _table(*self._codes(channel), wanted, *coefficients[channel])
+            if table is None:
+                return None
+            tables[channel] = table
+        return _Sums([tables[self._kinds[channel]] for channel in range(len(self._kinds))])
+
+
+def _table(first: Ints, second: Ints, wanted: Ints, p: int, q: int) -> tuple[int, Ints] | None:
+    """The lowest sum and the result for it and all sums above; those that no pair gives repeat the one below."""
+    sums = p * first + q * second
+    low, size = int(sums.min()), int(sums.max() - sums.min()) + 1
+    if size > MAX_POINTS:
+        return None
+    order = np.argsort(sums, kind="stable")
+    ordered, results = sums[order] - low, wanted[order]
+    if ((np.diff(ordered) == 0) & (np.diff(results) != 0)).any():
+        return None
+    last = np.full(size, -1, dtype=np.int64)
+    last[ordered] = np.arange(len(ordered))
+    return low, results[np.maximum.accumulate(last)]
+
+
+class _Sums:
+    """A function from sums (points, channels) to codes."""
+
+    def __init__(self, tables: list[tuple[int, Ints]]) -> None:
+        self._tables = tables
+
+    def __call__(self, codes: Ints) -> NDArray:
+        columns = [
+            table[np.clip(codes[:, channel] - low, 0, len(table) - 1)]
+            for channel, (low, table) in enumerate(self._tables)
+        ]
+        return np.stack(columns, axis=1).astype(np.float64)
