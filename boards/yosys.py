@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import ToolError
+from ..sim.tied import tied
 
 _PYOSYS = "import sys; from pyosys import libyosys as ys; ys.run_pass(sys.argv[1], ys.Design())"
 
@@ -22,7 +23,7 @@ def run_tool(name: str, command: Sequence[str], folder: Path, log: str, timeout_
     with path.open("wb") as output:
         try:
             run = subprocess.run(
-                command,
+                tied(command),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -74,6 +74,15 @@ def import_(
 
 
 @app.command()
+def check(model: o.ModelPath, input_type: o.InputType = None, json: o.Json = False) -> None:
+    """Say what keeps a model from being imported, all at once. Status 1 if anything does."""
+    from .check import check_verb
+
+    if not check_verb(model, input_type, json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def plan(
     build: o.BuildPath, fps: o.Fps = None, clock_mhz: o.ClockMhz = None, multipliers: o.Multipliers = None,
     folding: o.Folding = None, interface: o.Interface = None, force: o.Force = False, json: o.Json = False,
@@ -95,12 +104,12 @@ def generate(build: o.BuildPath, force: o.Force = False, json: o.Json = False) -
 @app.command()
 def simulate(
     build: o.BuildPath, frames: o.Frames = None, inputs: o.Inputs = None, stall: o.Stall = 0.3, seed: o.Seed = 0,
-    waves: o.Waves = None, force: o.Force = False, json: o.Json = False,
+    layers: o.Layers = None, waves: o.Waves = None, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Run the Verilog under cocotb and Verilator; check each beat's value and cycle. Status 1 if one differs."""
     from . import verbs
 
-    verbs.simulate_verb(build, o.SimulateOptions(frames, inputs, stall, seed, waves), force, json)
+    verbs.simulate_verb(build, o.SimulateOptions(frames, inputs, stall, seed, waves, layers), force, json)
 
 
 @app.command()

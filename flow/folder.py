@@ -24,7 +24,7 @@ PREDECESSORS = {
     "execute": "import",
 }
 SUMMARY_KEYS = (
-    "model", "digest", "frames", "values_exact", "cycles_exact", "ii_cycles", "latency_cycles",
+    "model", "digest", "frames", "layers", "values_exact", "cycles_exact", "ii_cycles", "latency_cycles",
     "device", "lut", "ff", "bram", "dsp", "fmax_mhz", "accuracy", "psnr_db", "iou",
 )  # fmt: skip
 LOCK = ".espalier.lock"
@@ -211,9 +211,13 @@ def read_stamp(path: Path) -> Stamp | None:
     if not path.is_file():
         return None
     try:
-        return Stamp(**read_json(path))
+        stamp = Stamp(**read_json(path))
+        wanted = {"key": str, "after": str, "options": dict, "summary": dict}
+        if not all(isinstance(getattr(stamp, name), kind) for name, kind in wanted.items()):
+            raise TypeError
     except TypeError:
         raise BuildError(f"{path}: not a stamp of this version of Espalier; delete {path.parent}") from None
+    return stamp
 
 
 def read_json(path: Path) -> Any:
@@ -223,6 +227,14 @@ def read_json(path: Path) -> Any:
         raise BuildError(f"{path}: is gone; delete {path.parent} and run the verb again") from None
     except ValueError as error:
         raise BuildError(f"{path}: not JSON ({error}); delete {path.parent} and run the verb again") from None
+
+
+def read_entry(path: Path, key: str) -> Any:
+    """One value of a JSON object that a verb wrote."""
+    found = read_json(path)
+    if not isinstance(found, dict) or key not in found:
+        raise BuildError(f"{path}: has no {key}; delete {path.parent} and run the verb again")
+    return found[key]
 
 
 def write_json(path: Path, content: Any) -> None:

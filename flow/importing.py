@@ -18,7 +18,7 @@ from ..ir.simplify import simplify
 from ..ir.store import save
 from ..ir.verify import explain_differences
 from .data import archive, compact, load_arrays
-from .folder import BuildFolder, read_json, write_atomic, write_json
+from .folder import BuildFolder, read_entry, write_atomic, write_json
 from .model import Model
 from .options import ImportOptions
 from .progress import say
@@ -38,14 +38,15 @@ def import_step(folder: BuildFolder, model: Model, options: ImportOptions, force
 def check_model(folder: BuildFolder, model: Model, force: bool) -> None:
     """BuildError if the folder holds another model; the same file with new content only makes its results stale."""
     stamp = folder.stamp("import")
-    if stamp is None or force or stamp.options["digest"] == model.digest:
+    if stamp is None or force or stamp.options.get("digest") == model.digest:
         return
-    if read_json(folder.step("import") / "import.json")["origin"] == model.origin():
+    if read_entry(folder.step("import") / "import.json", "origin") == model.origin():
         say(f"import: {model.onnx} has changed since it was imported")
         return
+    held, digest = (str(stamp.options.get(key)) for key in ("name", "digest"))
     raise BuildError(
-        f"{folder.path}: holds the model {stamp.options['name']} ({stamp.options['digest'][:12]}), not {model.name} "
-        f"({model.digest[:12]}); choose another -o, or --force to replace it"
+        f"{folder.path}: holds the model {held} ({digest[:12]}), not {model.name} ({model.digest[:12]}); "
+        "choose another -o, or --force to replace it"
     )
 
 

@@ -43,7 +43,9 @@ Interface = Annotated[
 
 Frames = Annotated[
     int | None,
-    Option(help="Frames to simulate: the first of the test set, else random ones. Default: 100, or all if fewer."),
+    Option(
+        help="Frames to simulate: the first of the test set, else random ones. Default: 100, fewer if they are long."
+    ),
 ]
 Inputs = Annotated[
     Path | None,
@@ -54,6 +56,14 @@ Stall = Annotated[
     Option(help="Probability per cycle, 0 to below 1, that source and sink pause in the second run; 0: no second run."),
 ]
 Seed = Annotated[int, Option(help="Seed of the stalls and of random frames.")]
+Layers = Annotated[
+    str | None,
+    Option(
+        metavar="A:B",
+        help="Simulate the layers from A to B alone, by name or by number from 0 on; an end may be left open. The "
+        "integer reference feeds them. Default: all.",
+    ),
+]
 Waves = Annotated[
     str | None,
     Option(metavar="FORMAT", help="Record waves: vcd, fst, or with a window of cycles, vcd:2000:2500. Default: none."),
@@ -86,6 +96,7 @@ class SimulateOptions:
     stall: float = 0.3
     seed: int = 0
     waves: str | None = None
+    layers: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import BuildError
+from ..errors import BuildError, EspalierError
 from .folder import BuildFolder, read_build, read_json
 from .mismatch import Mismatch
 from .scores import METRICS, show_score
@@ -31,11 +31,21 @@ def report_verb(build: Path, as_json: bool) -> None:
 
 
 def show(folder: BuildFolder, verb: str | None, as_json: bool) -> None:
-    """Print the results of one verb, or of all, on stdout."""
-    if as_json:
-        print(json.dumps(result(folder, verb) if verb else results(folder), indent=2))
-    else:
-        print(VIEWS[verb](folder))
+    """Print the results of one verb, or of all, on stdout; BuildError where someone has changed what they hold."""
+    try:
+        if as_json:
+            text = json.dumps(result(folder, verb) if verb else results(folder), indent=2)
+        else:
+            text = VIEWS[verb](folder)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        if isinstance(error, EspalierError):
+            raise
+        files = ", ".join(f"{name}/{RESULTS[name]}" for name in RESULTS if folder.step(name).is_dir())
+        found = f"{type(error).__name__}: {error}"
+        raise BuildError(
+            f"{folder.path}: one of {files} is not as Espalier writes it ({found}); run its verb again with --force"
+        ) from None
+    print(text)
 
 
 def check(folder: BuildFolder, verb: str) -> None:
@@ -155,7 +165,8 @@ def timing(folder: BuildFolder) -> dict[str, Any]:
 
 def exactness(folder: BuildFolder) -> dict[str, Any]:
     found = result(folder, "simulate")
-    return {"simulated_frames": found["frames"], **{key: found[key] for key in ("values_exact", "cycles_exact")}}
+    part = {"simulated_layers": found["layers"]} if found["layers"] else {}
+    return {"simulated_frames": found["frames"], **part, **{k: found[k] for k in ("values_exact", "cycles_exact")}}
 
 
 def area(folder: BuildFolder) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from ..errors import BuildError
 from ..ir.graph import Graph, Ints
 from ..ir.store import load
 from .data import load_frames
-from .folder import BuildFolder, file_digest, read_json, write_json
+from .folder import BuildFolder, file_digest, read_entry, write_json
 from .options import PlanOptions, SimulateOptions, SynthOptions
 from .progress import progress, say
 
 DEFAULT_FRAMES = 100
+DEFAULT_CYCLES = 500_000
 SAMPLES = "samples.npz"  # test frames as codes, in the folder of import
 FOLDING = "folding.json"
 
@@ -99,18 +100,25 @@ def simulate_design(
 ) -> dict[str, Any]:
     from ..sim.simulate import simulate
     from ..sim.waves import Waves
+    from .layers import choose_part, design_part
 
-    design = design_of(folder)
-    frames = choose_frames(folder, design.graph, options)
+    design, verilog = design_of(folder), generated_verilog(folder)
+    frames, simulated = choose_frames(folder, design.graph, options), None
+    if options.layers is not None:
+        part = choose_part(design.units, options.layers)
+        design, frames = design_part(design, part, frames)
+        verilog, simulated = design.verilog(), f"{part.first}:{part.last}"
     waves = Waves.parse(options.waves) if options.waves else None
     report = simulate(
-        design, frames, verilog=generated_verilog(folder), folder=partial / "bench", stall=options.stall,
+        design, frames, verilog=verilog, folder=partial / "bench", stall=options.stall,
         seed=options.seed, waves=waves, progress=at,
     )  # fmt: skip
     speed = max(run.kcycles_per_s for run in report.runs)
     at(f"{speed:,.0f} thousand cycles per second")
-    write_json(partial / "simulate.json", lasting(report.to_dict()) | {"mismatches": list(report.mismatches)})
-    return {"frames": report.frames, "values_exact": report.values_exact, "cycles_exact": report.cycles_exact}
+    known = lasting(report.to_dict()) | {"layers": simulated, "mismatches": list(report.mismatches)}
+    write_json(partial / "simulate.json", known)
+    found = {"frames": report.frames} | ({"layers": simulated} if simulated else {})
+    return found | {"values_exact": report.values_exact, "cycles_exact": report.cycles_exact}
 
 
 def lasting(report: dict[str, Any]) -> dict[str, Any]:
@@ -130,12 +138,18 @@ def choose_frames(folder: BuildFolder, graph: Graph, options: SimulateOptions) -
     elif samples.is_file():
         known, source = load_frames(graph, samples, codes=True), "the test set"
     else:
-        return random_frames(graph, options.frames or DEFAULT_FRAMES, options.seed)
+        return random_frames(graph, options.frames or default_frames(folder), options.seed)
     available = len(next(iter(known.values())))
-    count = options.frames or min(DEFAULT_FRAMES, available)
+    count = options.frames or min(default_frames(folder), available)
     if count > available:
         raise BuildError(f"--frames {count}: {source} has {available}; choose at most that, or other --inputs")
     return {name: codes[:count] for name, codes in known.items()}
+
+
+def default_frames(folder: BuildFolder) -> int:
+    """As many as take some DEFAULT_CYCLES cycles: 100 at most, and 2 at least, so that one follows another."""
+    cycles = read_entry(folder.step("plan") / "plan.json", "ii_cycles")
+    return max(2, min(DEFAULT_FRAMES, int(DEFAULT_CYCLES / cycles)))
 
 
 def random_frames(graph: Graph, frames: int, seed: int) -> dict[str, Ints]:
@@ -155,18 +169,19 @@ def synthesize_design(
     from ..boards.synth import synthesize
 
     folder.need("generate")
-    generated = read_json(folder.step("generate") / "generate.json")
+    about = folder.step("generate") / "generate.json"
+    top, clock_mhz, stages = (read_entry(about, key) for key in ("top", "clock_mhz", "stages"))
     places = options.place and find_device(options.device).can_place
     at(f"{'map and place' if places else 'map'} for {options.device}")
     report = synthesize(
-        generated_verilog(folder), generated["top"], options.device, partial,
-        clock_mhz=generated["clock_mhz"], seeds=range(1, options.seeds + 1), layers=list(generated["stages"].values()),
+        generated_verilog(folder), top, options.device, partial,
+        clock_mhz=clock_mhz, seeds=range(1, options.seeds + 1), layers=list(stages.values()),
         place=options.place,
     )  # fmt: skip
     rates = report.fmax_by_layer or {}
     layers = {
         name: asdict(report.layers[path]) | {"fmax_mhz": round(rates[path], 1) if path in rates else None}
-        for name, path in generated["stages"].items()
+        for name, path in stages.items()
     }
     write_json(partial / "report.json", asdict(report) | {"lut": report.lut, "layers": layers})
     area = report.area
@@ -184,7 +199,10 @@ def generated_verilog(folder: BuildFolder) -> str:
     """The very file that ``generate`` left: this is what is simulated and synthesized."""
     folder.need("generate")
     generated = folder.step("generate")
-    return (generated / read_json(generated / "generate.json")["file"]).read_text()
+    file = generated / read_entry(generated / "generate.json", "file")
+    if not file.is_file():
+        raise BuildError(f"{file}: is gone; run `espalier generate {folder.path} --force` again")
+    return file.read_text()
 
 
 def design_of(folder: BuildFolder) -> Any:

@@ -15,6 +15,7 @@ def import_verb(model: Path, output: Path, options: ImportOptions, force: bool, 
     from .importing import import_step  # the other verbs need no ONNX
     from .model import find_model
 
+    check_import(options)
     found = find_model(model)
     with open_build(output, create=True) as folder:
         import_step(folder, found, options, force)
@@ -58,6 +59,7 @@ def build_verb(
     from .importing import import_step
     from .model import find_model
 
+    check_import(importing)
     found = find_model(model)
     check_plan(planning)
     check_simulate(simulating)
@@ -71,6 +73,11 @@ def build_verb(
         check(folder, "simulate")
         synth_step(folder, synthesizing, force)
         show(folder, None, as_json)
+
+
+def check_import(options: ImportOptions) -> None:
+    if options.input_type == "":
+        raise BuildError("--input-type '': names no integers; write for example uint8, or leave it out")
 
 
 def check_plan(options: PlanOptions) -> None:

@@ -100,8 +100,8 @@ class Channel:
 class Design:
     """Stages by name, in topological order, and channels; built by :func:`generate`."""
 
-    def __init__(self, graph: Graph, plan: Plan):
-        self.graph, self.plan = graph, plan
+    def __init__(self, graph: Graph, plan: Plan, whole: "Design | None" = None):
+        self.graph, self.plan, self._whole = graph, plan, whole
         self.units = units(graph)
         self.stages: dict[str, Stage | ForkStage] = {}
         self.channels: list[Channel] = []
@@ -246,12 +246,7 @@ class Design:
 
     def _set_depths(self) -> None:
         """Queue depths: the plan's, and the smallest that cost no throughput for the rest."""
-        unknown = sorted(set(self.plan.depths) - {link.name for link in self.links})
-        if unknown:
-            raise PlanError(
-                f"depths: there is no queue {unknown[0]!r}; queues: {', '.join(link.name for link in self.links)}"
-            )
-        searched = smallest_depths(self.schedules, self.links, fixed=self.plan.depths)
+        searched = smallest_depths(self.schedules, self.links, fixed=self._given_depths())
         for place, channel in enumerate(self.channels):
             if channel.is_input:
                 continue
@@ -267,6 +262,19 @@ class Design:
             stage = self.stages[link.consumer]
             assert isinstance(stage, Stage)
             stage.places = searched[link.name]
+
+    def _given_depths(self) -> Mapping[str, int]:
+        """The plan's, or of a part those of the whole's queues between the same stages."""
+        if self._whole:
+            ends = {(link.name, link.producer, link.consumer): link.depth for link in self._whole.links}
+            found = {link.name: ends.get((link.name, link.producer, link.consumer)) for link in self.links}
+            return {link.name: depth for link in self.links if link.latency and (depth := found[link.name])}
+        unknown = sorted(set(self.plan.depths) - {link.name for link in self.links})
+        if unknown:
+            raise PlanError(
+                f"depths: there is no queue {unknown[0]!r}; queues: {', '.join(link.name for link in self.links)}"
+            )
+        return self.plan.depths
 
 
 def beats_are_same(made_as: TensorType, read_as: TensorType, lanes: int) -> bool:
@@ -289,7 +297,10 @@ def _readers_of(part: Part) -> list[Reader]:
     ]
 
 
-def generate(graph: Graph, plan: Plan) -> Design:
-    """The hardware of ``graph`` as ``plan`` folds it; raises GraphError or PlanError."""
+def generate(graph: Graph, plan: Plan, whole: Design | None = None) -> Design:
+    """The hardware of ``graph`` as ``plan`` folds it; raises GraphError or PlanError.
+
+    whole: what ``graph`` is a part of; queues between the same stages are as deep as there.
+    """
     graph.check()
-    return Design(graph, plan)
+    return Design(graph, plan, whole)

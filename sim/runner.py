@@ -18,6 +18,7 @@ from cocotb_tools import runner
 from cocotb_tools.check_results import get_results
 
 from ..errors import BuildError, ToolError
+from .tied import tied
 from .tools import Tools
 from .waves import check_fst
 
@@ -79,9 +80,8 @@ class VerilatorRunner(runner.Verilator):
 
 def run_limited(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout, timeout_s: float) -> int:
     """The exit status; whatever ends the wait early (time, Ctrl-C), ends the command's whole process group too."""
-    with subprocess.Popen(
-        command, cwd=cwd, env=env, stdout=stdout, stderr=subprocess.STDOUT if stdout else None, start_new_session=True
-    ) as process:
+    streams = {"stdout": stdout, "stderr": subprocess.STDOUT if stdout else None}
+    with subprocess.Popen(tied(command), cwd=cwd, env=env, start_new_session=True, **streams) as process:
         try:
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:

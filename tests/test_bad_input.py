@@ -82,6 +82,32 @@ def test_results_that_are_gone(refused, build):
     assert "import.json: is gone; delete" in refused("report", build)
 
 
+@pytest.mark.parametrize(
+    "file, verb", [("import/import", "report"), ("plan/plan", "report"), ("generate/generate", "synth")]
+)
+@pytest.mark.parametrize("content", ["[]", "{}", "7"])
+def test_results_that_someone_changed(refused, planned, file, verb, content):
+    (planned / f"{file}.json").write_text(content)
+    assert f"{file}.json" in refused(verb, planned)
+
+
+def test_a_stamp_that_someone_changed(refused, build):
+    (build / "import/stamp.json").write_text('{"key": 3, "after": "", "options": {}, "summary": []}')
+    assert "stamp.json: not a stamp of this version" in refused("report", build)
+
+
+def test_verilog_that_is_gone(refused, planned):
+    next((planned / "generate").glob("*.v")).unlink()
+    assert "net.v: is gone; run `espalier generate" in refused("synth", planned)
+
+
+@pytest.mark.parametrize(
+    "layers, words", [("fc9:", "no layer 'fc9'; layers in order: fc1, fc2"), ("1:0", "lies between")]
+)
+def test_layers_that_are_none(refused, planned, layers, words):
+    assert words in refused("simulate", planned, "--layers", layers)
+
+
 def test_not_an_onnx_file(refused, tmp_path):
     (tmp_path / "cat.onnx").write_bytes(b"\x89PNG\r\n\x1a\nnot a network")
     assert "cat.onnx: not an ONNX file" in refused("import", tmp_path / "cat.onnx", "-o", tmp_path / "b")
@@ -113,6 +139,10 @@ def test_float_weights_without_quantizer(refused, tmp_path):
 def test_input_without_quantizer_asks_for_the_input_type(refused, tmp_path):
     model = write_mlp(tmp_path / "raw.onnx", quantize_input=False)
     assert "--input-type" in refused("import", model, "-o", tmp_path / "b").replace("input_type", "--input-type")
+
+
+def test_empty_input_type(refused, tmp_path, model):
+    assert "--input-type '': names no integers" in refused("import", model, "--input-type", "", "-o", tmp_path / "b")
 
 
 def test_unknown_input_type(refused, tmp_path, model):

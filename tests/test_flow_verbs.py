@@ -133,8 +133,8 @@ def test_a_mismatch_ends_with_status_1(planned, tmp_path, capsys):
 
     build = shutil.copytree(planned, tmp_path / "copy")
     lines = ["plain: stream fc1, layer fc1, frame 0, pixel 0, channel 2: expected 3, got 4, in cycle 17"]
-    found = {"frames": 1, "values_exact": False, "cycles_exact": True, "runs": [], "mismatches": lines}
-    options = {"frames": None, "inputs": None, "stall": 0.3, "seed": 0, "waves": None}
+    found = {"frames": 1, "values_exact": False, "cycles_exact": True, "runs": [], "mismatches": lines, "layers": None}
+    options = {"frames": None, "inputs": None, "stall": 0.3, "seed": 0, "waves": None, "layers": None}
 
     def work(partial):
         write_json(partial / "simulate.json", found)
@@ -154,6 +154,15 @@ def test_simulate_checks_values_and_cycles(planned, capsys):
     assert result["frames"] == 20 and result["values_exact"] and result["cycles_exact"]
     assert [run["name"] for run in result["runs"]] == ["plain", "stalled"]
     assert summary(planned)["cycles_exact"] is True
+
+
+@pytest.mark.verilator
+def test_a_part_is_simulated_by_itself(planned, tmp_path, capsys):
+    build = shutil.copytree(planned, tmp_path / "copy", ignore=shutil.ignore_patterns("simulate", "synth"))
+    result = json.loads(printed(capsys, "simulate", build, "--frames", "9", "--layers", "fc2:", "--json"))
+    assert result["values_exact"] and result["cycles_exact"] and result["layers"] == "fc2:fc2"
+    assert result["runs"][0]["counts"].keys() == {"fc1_act", "fc2"}
+    assert summary(build)["layers"] == "fc2:fc2"
 
 
 @pytest.mark.verilator
