@@ -1,12 +1,13 @@
 """How fast a pipeline runs, where it waits, and the smallest queues that cost it nothing, all before any simulation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import PlanError
 from ..ir.graph import Ints
+from .slack import can_fit, find_slack
 from .steady import Rate, find_rate, pace, prolong
 from .timing import Deadlock, Link, Need, Process, Schedule, beats_of, connect, handshakes, solve
 
@@ -102,27 +103,58 @@ def smallest_depths(
     depth may go to one queue or another, the later one gets it.
 
     First comes a schedule with endless queues at the steady rate: as much room as each queue then fills is enough,
-    since a pipeline never runs later than a schedule that it has the room to follow. Then a bisection per queue; each
-    trial is decided by ``pace``, which proves the rate for all frames.
+    since a pipeline never runs later than a schedule that it has the room to follow. Most queues can be seen to need
+    all of it by their two ends alone. Of the others each gets what its ends need at least beside the depths so far, or
+    more, by bisection; each trial is decided by ``pace``, which proves the rate for all frames.
     """
     kept = _kept_depths(links, fixed or {})
-    endless = [replace(link, depth=kept.get(link.name)) for link in links]
-    processes = connect(schedules, endless)
+    processes = connect(schedules, _with_depths(links, kept))
     rate = find_rate(processes)
     times = _run_until_full(processes, rate)
-    limits = {name: times[name][0, -1] for name, schedule in schedules.items() if not schedule.starts}
+    limits = {name: int(times[name][0, -1]) for name, schedule in schedules.items() if not schedule.starts}
     depths = {link.name: kept.get(link.name) or _most_held(link, schedules, times) for link in links}
+    del times
+    slack = find_slack(processes, limits)
     for link in links:
-        low, high = (1, depths[link.name]) if link.name not in kept else (0, 0)
-        while low < high:
-            middle = (low + high) // 2
-            if _keeps(schedules, links, {**depths, link.name: middle}, rate, limits):
-                high = middle
-            else:
-                low = middle + 1
-        depths[link.name] = high or kept[link.name]
+        depth = depths[link.name]
+        if link.name not in kept and depth > 1 and can_fit(schedules, link, depth - 1, rate, slack):
+            depths[link.name] = _narrow(link, schedules, links, depths, rate, limits)
     assert _keeps(schedules, links, depths, rate, limits)
     return depths
+
+
+def _narrow(
+    link: Link,
+    schedules: Mapping[str, Schedule],
+    links: Sequence[Link],
+    depths: Mapping[str, int],
+    rate: Rate,
+    limits: Mapping[str, int],
+) -> int:
+    """The smallest depth of ``link`` beside ``depths``."""
+    others = {name: depth for name, depth in depths.items() if name != link.name}
+    slack = find_slack(connect(schedules, _with_depths(links, others)), limits)
+    enough, least = depths[link.name], _bisect(1, depths[link.name], lambda d: can_fit(schedules, link, d, rate, slack))
+
+    def keeps(depth: int) -> bool:
+        return _keeps(schedules, links, {**others, link.name: depth}, rate, limits)
+
+    if least == enough or keeps(least):
+        return least
+    return _bisect(least + 1, enough, keeps)
+
+
+def _bisect(low: int, high: int, is_enough: Callable[[int], bool]) -> int:
+    """The least number from ``low`` to ``high`` that is enough; ``high`` is."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
+    return low
+
+
+def _with_depths(links: Sequence[Link], depths: Mapping[str, int]) -> list[Link]:
+    """The links with these depths, and endless queues elsewhere."""
+    return [replace(link, depth=depths.get(link.name)) for link in links]
 
 
 def _kept_depths(links: Sequence[Link], fixed: Mapping[str, int]) -> dict[str, int]:
@@ -162,7 +194,7 @@ def _keeps(
     limits: Mapping[str, int],
 ) -> bool:
     """Whether ``depths`` keep the rate, and frame 0 ends at each sink within its limit."""
-    processes = connect(schedules, [replace(link, depth=depths[link.name]) for link in links])
+    processes = connect(schedules, _with_depths(links, depths))
     try:
         first = solve(processes, 1)
         if any(first[name][-1] > limit for name, limit in limits.items()):

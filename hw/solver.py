@@ -26,6 +26,7 @@ class Network(NamedTuple):
     need_at: where the slot numbers of a need start in ``need_slot``.
     period, pattern: per process, length of its stall pattern (0: none) and where it starts in ``stall``, which holds
         for each cycle of the pattern the number of cycles to the next allowed one.
+    released: per process, where the earliest cycles of its slots start in ``release``; -1: it has none.
     """
 
     slots: Ints
@@ -39,6 +40,8 @@ class Network(NamedTuple):
     period: Ints
     pattern: Ints
     stall: Ints
+    released: Ints
+    release: Ints
 
 
 def solve_network(processes: Sequence[Process], frames: int) -> tuple[Network, Ints]:
@@ -63,6 +66,7 @@ def flatten(processes: Sequence[Process], frames: int) -> Network:
             )
     slots = np.array([process.slots for process in processes], np.int64)
     stalls = [_cycles_to_allowed(process) for process in processes]
+    releases = [np.empty(0, np.int64) if process.release is None else process.release for process in processes]
     return Network(
         slots=slots,
         total=slots * frames,
@@ -75,6 +79,8 @@ def flatten(processes: Sequence[Process], frames: int) -> Network:
         period=np.array([len(stall) for stall in stalls], np.int64),
         pattern=_starts([len(stall) for stall in stalls])[:-1],
         stall=_joined(stalls),
+        released=np.where([process.release is None for process in processes], -1, _starts([*map(len, releases)])[:-1]),
+        release=_joined(releases),
     )
 
 
@@ -117,55 +123,58 @@ def _describe_waits(processes: Sequence[Process], blocker: Ints, stuck: int) -> 
 
 
 @_compiled
-def _advance(net: Network, p: int, times: Ints, done: Ints, blocker: Ints) -> bool:
-    """Issue slots of ``p`` until one needs a slot without a time (that need goes to ``blocker``) or none is left."""
-    slots, first, total, start = net.slots[p], net.first[p], net.total[p], done[p]
-    needs = range(net.need_first[p], net.need_first[p + 1])
-    slot, frame = start % slots, start // slots
-    time = times[first + start - 1] if start else -1
-    for i in range(start, total):
-        time += 1
-        for need in needs:
-            q = net.need_process[need]
-            # NONE, the lowest integer, stays below 0 in every frame.
-            wanted = net.need_slot[net.need_at[need] + slot] + frame * net.slots[q]
-            if wanted < 0:
-                continue
-            if wanted >= done[q]:
-                blocker[p] = need
-                return i > start
-            time = max(time, times[net.first[q] + wanted] + net.need_delay[need])
-        if net.period[p]:
-            time += net.stall[net.pattern[p] + time % net.period[p]]
-        times[first + i] = time
-        done[p] = i + 1
-        slot += 1
-        if slot == slots:
-            slot, frame = 0, frame + 1
-    blocker[p] = -1
-    return True
-
-
-@_compiled
 def issue_all(net: Network, times: Ints, done: Ints, blocker: Ints) -> int:
     """Fill ``times``; returns -1, or a process whose waits, followed along ``blocker``, lead to no issue.
 
-    A blocked process hands over to the one it waits for, so that nothing is tried in vain.
+    Slots of a process are issued until one needs a slot without a time: that need goes to ``blocker``, and its process
+    takes over, so that nothing is tried in vain. One function, because a call takes longer than a slot.
     """
-    current, idle = 0, 0
+    slots_of, total_of, first_of = net.slots, net.total, net.first
+    need_first, need_process, need_delay = net.need_first, net.need_process, net.need_delay
+    need_at, need_slot, released, release = net.need_at, net.need_slot, net.released, net.release
+    period, pattern, stall = net.period, net.pattern, net.stall
+    p, idle = 0, 0
     while True:
-        moved = _advance(net, current, times, done, blocker)
-        if blocker[current] < 0:
-            open_ones = np.flatnonzero(done < net.total)
+        slots, first, total, start = slots_of[p], first_of[p], total_of[p], done[p]
+        slot, frame, i = start % slots, start // slots, start
+        time = times[first + start - 1] if start else -1
+        missing = -1
+        while i < total:
+            time += 1
+            for need in range(need_first[p], need_first[p + 1]):
+                q = need_process[need]
+                # NONE, the lowest integer, stays below 0 in every frame.
+                wanted = need_slot[need_at[need] + slot] + frame * slots_of[q]
+                if wanted < 0:
+                    continue
+                if wanted >= done[q]:
+                    missing = need
+                    break
+                time = max(time, times[first_of[q] + wanted] + need_delay[need])
+            if missing >= 0:
+                break
+            if released[p] >= 0:
+                time = max(time, release[released[p] + i])
+            if period[p]:
+                time += stall[pattern[p] + time % period[p]]
+            times[first + i] = time
+            i += 1
+            done[p] = i
+            slot += 1
+            if slot == slots:
+                slot, frame = 0, frame + 1
+        blocker[p] = missing
+        if missing < 0:
+            open_ones = np.flatnonzero(done < total_of)
             if len(open_ones) == 0:
                 return -1
-            current, idle = int(open_ones[0]), 0
+            p, idle = int(open_ones[0]), 0
             continue
-        idle = 0 if moved else idle + 1
-        wanted = net.need_process[blocker[current]]
-        if idle > len(net.slots) or done[wanted] == net.total[wanted]:
-            return current
-        current = int(wanted)
+        idle = 0 if i > start else idle + 1
+        wanted_one = need_process[missing]
+        if idle > len(slots_of) or done[wanted_one] == total_of[wanted_one]:
+            return p
+        p = int(wanted_one)
 
 
 @_compiled

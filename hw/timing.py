@@ -39,12 +39,14 @@ class Process:
     """Issues ``slots`` slots per frame in order, at most one a cycle, each as soon as its needs are met.
 
     allowed: cyclic pattern over the cycles from 0, in which cycles a slot may issue; None: always.
+    release: (slots of all frames,), the cycle from which on each slot may issue; None: from 0 on.
     """
 
     name: str
     slots: int
     needs: tuple[Need, ...] = ()
     allowed: Bools | None = None
+    release: Ints | None = None
 
 
 @dataclass(frozen=True, eq=False)
