@@ -13,6 +13,10 @@ from .import_layout import Arrangement, Layout, channels_first, inverse, moving_
 from .import_values import Grid, Value, output_grid, represented
 
 
+class MissingInputType(GraphError):
+    """The user has to say what comes in."""
+
+
 @dataclass(frozen=True, eq=False)
 class Border:
     """The host's steps on data of ``layout``, and the grid and type of their result; ``made_by`` names the steps."""
@@ -35,6 +39,10 @@ class Borders:
     def add(self, name: str, onnx_name: str, shape: tuple[int, ...]) -> Value:
         self._shapes[name] = onnx_name, shape
         return Value(name, plain_layout(shape), None)
+
+    def assume(self, input_type: InputType) -> None:
+        """What comes in from now on, where it is not decided."""
+        self._input_type = input_type
 
     def has(self, tensor: str) -> bool:
         return tensor in self._shapes
@@ -85,7 +93,7 @@ class Borders:
         steps = host.channel_steps()
         grid, dtype = output_grid(steps[-1], layout.channels) if steps else (None, None)
         if grid is None or dtype is None:
-            raise GraphError(
+            raise MissingInputType(
                 f"input {self._shapes[value.tensor][0]} has no quantizer before {consumer}; say which integers come in "
                 f"with --input-type, for example {EXAMPLES}"
             )

@@ -57,7 +57,7 @@ class Builder:
         self.joins: dict[str, Join] = {}
         self.quantizers: dict[str, Quantizer] = {}  # by the quantizer's output in the model
         self.read: set[str] = set()
-        self._borders = Borders(input_type)
+        self.borders = Borders(input_type)
         self._lazies: dict[str, Lazy] = {}
         self.moved: dict[tuple, str] = {}  # tensors whose order was changed
         self._made: dict[tuple, Value] = {}
@@ -120,20 +120,20 @@ class Builder:
     # Inputs
 
     def add_input(self, onnx_name: str, shape: tuple[int, ...]) -> Value:
-        return self._borders.add(self.names.port(onnx_name, "x"), onnx_name, shape)
+        return self.borders.add(self.names.port(onnx_name, "x"), onnx_name, shape)
 
     def is_undecided(self, value: Value) -> bool:
-        return value.grid is None and self._borders.has(value.tensor)
+        return value.grid is None and self.borders.has(value.tensor)
 
     def inputs(self) -> tuple[Input, ...]:
         """The inputs that were used, each with the host's conversion."""
-        return self._borders.inputs(self.tensors)
+        return self.borders.inputs(self.tensors)
 
     def settle(self, value: Value, consumer: str, arrange: Arrangement | None = None) -> Value:
         """Decide, once for each input, what the host does, how the data lies, and what the codes are."""
         if not self.is_undecided(value):
             return value
-        decided, border = self._borders.settle(value, consumer, arrange)
+        decided, border = self.borders.settle(value, consumer, arrange)
         if value.tensor not in self.tensors:
             tensor = TensorType(border.layout.shape, border.dtype)
             codes = (np.full(tensor.channels, limit) for limit in (border.dtype.low, border.dtype.high))

@@ -53,12 +53,12 @@ def import_onnx(path: Path, *, input_type: str | None = None, argmax: bool = Fal
     found = {name: walk.value(name, f"output {name}") for name in model.outputs}
     outputs = make_outputs(builder, found, argmax)
     name = builder.names.unique(identifier(Path(path).stem).lower() or "network")
-    graph = Graph(builder.inputs(), _needed(builder.nodes.values(), outputs), outputs, name)
+    graph = Graph(builder.inputs(), needed_nodes(builder.nodes.values(), outputs), outputs, name)
     graph.check()
     return Imported(graph, builder.functions, builder.products, builder.joins, walk.quantizers(), model.digest)
 
 
-def _needed(nodes: Iterable[Node], outputs: tuple[Output, ...]) -> tuple[Node, ...]:
+def needed_nodes(nodes: Iterable[Node], outputs: tuple[Output, ...]) -> tuple[Node, ...]:
     """Without those that no output needs."""
     wanted, found = {port.tensor for port in outputs}, []
     for node in reversed(list(nodes)):
