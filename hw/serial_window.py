@@ -15,6 +15,9 @@ from .stage import Stage
 from .stream import Beats, lane_shape, split
 from .timing import NONE, Reads, Schedule
 
+# The walk's slot, counted from the one that fires next.
+AHEAD = 2
+
 
 class WindowStage(Stage):
     """Keeps the beats of ``x`` for as long as the slots of ``nest`` need them; each slot emits one, or padding.
@@ -58,17 +61,16 @@ class WindowStage(Stage):
         nest = self._nest
         there, taken = Signal(), Signal()
         fire = self.issue(m, {}, starts=there) & there
-        # The walk is some slots ahead of the one that fires next.
-        m.submodules.walk = walk = LoopWalk([loop.count for loop in nest.loops], self._ahead)
+        m.submodules.walk = walk = LoopWalk([loop.count for loop in nest.loops], AHEAD)
         room = self._find_room(m, walk, taken)
         m.d.comb += [walk.step.eq(fire), taken.eq(self.x.valid & room), self.x.ready.eq(room)]
 
         # As many bits as it takes to tell how far the beats of two slots lie before or behind the newest one.
-        bits = signed_bits(-nest.ahead - 1, self.places - 1)
+        bits = signed_bits(-self.places, nest.ahead)
         written, wanted = Signal(bits), self._follow(m, walk, bits)
         m.d.sync += written.eq(written + taken)
-        goes, padded = find_padding(m, nest, walk, self._ahead) if self._is_padded else ([Const(0, 1)] * 2, [])
-        is_there = [go | ((written + ~beat)[bits - 1] == 0) for go, beat in zip(goes, wanted, strict=False)]
+        goes, padded = find_padding(m, nest, walk, AHEAD) if self._is_padded else ([Const(0, 1)] * 2, [])
+        is_there = [go | (beat - written)[bits - 1] for go, beat in zip(goes, wanted, strict=True)]
         m.d.sync += there.eq(Mux(walk.step, is_there[1], is_there[0]))
 
         lanes = self._read(m, written, taken, wanted[0])
@@ -78,20 +80,17 @@ class WindowStage(Stage):
         self.emit(m, delay(m, walk.step, self._found, "valid", reset=True), held)
         return m
 
-    @property
-    def _ahead(self) -> int:
-        return 2 if self._is_padded else 1
-
     def _follow(self, m: Module, walk: LoopWalk, bits: int) -> list[Signal]:
-        """The beats that this slot and those after it wait for, up to the walk's."""
-        nest, newest = self._nest, Signal(bits, name="wanted_next")
-        ranks = shift(m, walk.step, newest, beginning(nest.address, self._ahead + 1, nest.beats), "wanted")
-        jumps = nest.jumps(nest.steps, nest.beats)
-        jumps[-1] += int(nest.address[0]) - nest.start
-        jump = walk.pick(jumps, bits)
+        """The beats that this slot and the next one wait for; the way to the one after it stands in a register too."""
+        nest, following = self._nest, Signal(bits, name="wanted_next")
+        first, second, third = beginning(nest.address, 3, nest.beats)
+        jumps = nest.jumps(nest.steps, nest.beats + int(nest.address[0]) - nest.start)
+        chosen = walk.pick(jumps, bits)
         if nest.padded[0]:
-            jump = Mux(walk.first, Const(int(nest.address[1]) % (1 << bits), bits), jump)
-        m.d.comb += newest.eq(ranks[-1] + jump)
+            chosen = Mux(walk.first, Const(int(nest.address[1]) % (1 << bits), bits), chosen)
+        jump = shift(m, walk.step, chosen, [third - second], "jump")[0]
+        ranks = shift(m, walk.step, following, [first, second], "wanted")
+        m.d.comb += following.eq(ranks[1] + jump)
         return ranks
 
     def _find_room(self, m: Module, walk: LoopWalk, taken: Value) -> Value:
@@ -107,7 +106,7 @@ class WindowStage(Stage):
         chosen = Const(-1, len(free))
         for amount in amounts:
             frees = walk.pick([int(released == amount) for released in nest.released], 1) & may_free
-            before = beginning(np.roll(freed, 1) == amount, self._ahead + 1)
+            before = beginning(np.roll(freed, 1) == amount, AHEAD + 1)
             flags = shift(m, walk.step, frees, before[1:], f"frees_{amount}")
             chosen &= Mux(flags[0], Const(amount - 1, len(free)), Const(-1, len(free)))
         m.d.sync += [
@@ -136,7 +135,7 @@ class WindowStage(Stage):
         if self._kept < len(lanes):
             counts = [loop.count for loop in self._nest.loops]
             group = np.unravel_index(np.arange(self._nest.slots), counts)[self._grouping]
-            first = beginning(group == counts[self._grouping] - 1, self._ahead)
+            first = beginning(group == counts[self._grouping] - 1, AHEAD)
             is_last = shift(m, walk.step, walk.last[self._grouping], first, "last_group")[0]
             values += [Mux(delay(m, is_last, self._found - 1, "is_last"), 0, value)] * (len(lanes) - self._kept)
         return [Mux(is_pad, value, lane) for value, lane in zip(values, lanes, strict=True)]

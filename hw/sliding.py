@@ -45,7 +45,7 @@ class Sliding:
 
     @property
     def is_in_order(self) -> bool:
-        """Whether each window starts in a pixel of the image, or before all of a line, and none ends before the image."""
+        """Whether windows start within the image, or before it, and none ends before it."""
         height, width, _ = self.image.shape
         last_row, last_column = (self.rows - 1) * self.stride[0], (self.columns - 1) * self.stride[1]
         return last_row < height and last_column < width and int(self.ends[0]) >= 0
