@@ -69,24 +69,35 @@ class LazyAdd(Lazy):
 
     def _exact(self, builder: Builder) -> Pairs | None:
         """Coefficients that are exactly the ratios of the scales."""
-        found = [(ratio.numerator, ratio.denominator) for ratio in self._ratios(builder).tolist()]
-        return tuple(found) if all(abs(p) <= MAX_COEFFICIENT and q <= MAX_COEFFICIENT for p, q in found) else None
+        found = self._oriented(
+            builder, [(ratio.numerator, ratio.denominator) for ratio in self._ratios(builder).tolist()]
+        )
+        return found if all(max(abs(p), abs(q)) <= MAX_COEFFICIENT for p, q in found) else None
 
     def _ratios(self, builder: Builder) -> Fractions:
         """(channels,): the real of one code of first in those of second."""
-        units = [
-            value.grid.scale * value.grid.step * builder.signs[value.tensor]
-            for value in (self.first, self.second)
-            if value.grid is not None
-        ]
-        return units[0] / (units[1] * self.factor)
+        first, second = self._units(builder)
+        return first / second
+
+    def _units(self, builder: Builder) -> tuple[Fractions, Fractions]:
+        """What one code of each adds to the sum, (channels,)."""
+        one, two = self.first.grid, self.second.grid
+        assert one is not None and two is not None
+        signs = builder.signs[self.first.tensor], builder.signs[self.second.tensor]
+        return one.scale * one.step * signs[0], two.scale * two.step * signs[1] * self.factor
 
     def _candidates(self, builder: Builder) -> Iterator[Pairs]:
         """Ever better approximations of the ratios, whose larger coefficient is at most MAX_SEARCHED."""
         ratios = self._ratios(builder).tolist()
         kinds = {ratio: list(_approximations(ratio)) for ratio in set(ratios)}
         for index in range(max(map(len, kinds.values()))):
-            yield tuple(kinds[ratio][min(index, len(kinds[ratio]) - 1)] for ratio in ratios)
+            pairs = [kinds[ratio][min(index, len(kinds[ratio]) - 1)] for ratio in ratios]
+            yield self._oriented(builder, pairs)
+
+    def _oriented(self, builder: Builder, pairs: list[tuple[int, int]]) -> Pairs:
+        """So that the integer sums rise with the real ones."""
+        rises = self._units(builder)[1] > 0
+        return tuple((p, q) if up else (-p, -q) for (p, q), up in zip(pairs, rises, strict=True))
 
     def _is_deterministic(self, builder: Builder) -> bool:
         """Whether the model's float32 operands follow from the codes, as they do not where they are sums themselves."""

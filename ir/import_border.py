@@ -34,10 +34,12 @@ class Borders:
     def __init__(self, input_type: InputType | None) -> None:
         self._input_type = input_type
         self._shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
+        self._images: dict[str, Arrangement | None] = {}
         self._decided: dict[str, Border] = {}
 
-    def add(self, name: str, onnx_name: str, shape: tuple[int, ...]) -> Value:
-        self._shapes[name] = onnx_name, shape
+    def add(self, name: str, onnx_name: str, shape: tuple[int, ...], image: Arrangement | None) -> Value:
+        """image: how some layer needs the data; None where all take it as it comes."""
+        self._shapes[name], self._images[name] = (onnx_name, shape), image
         return Value(name, plain_layout(shape), None)
 
     def assume(self, input_type: InputType) -> None:
@@ -61,6 +63,8 @@ class Borders:
         name = value.tensor
         if name not in self._decided:
             places = (arrange or channels_first)(value.layout.places)
+            if places.ndim == 1 and self._images[name] is not None:
+                places = self._images[name](positions(self._shapes[name][1]))
             self._decided[name] = self._decide(value, Layout(places.shape, places), consumer)
         border = self._decided[name]
         done = len(border.steps)

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import fields, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import GraphError
 from .chain import Chain, Step
@@ -27,8 +28,10 @@ from .import_values import (
     represented,
 )
 from .imported import Function, Join, Product, Quantizer
+from .requantize import Requantize
 
 ANY = IntType(62, True)  # until the bounds are known
+SMALL_TABLE = 256  # codes up to which a table is simpler than a negation and thresholds
 
 
 class Lazy(ABC):
@@ -119,8 +122,8 @@ class Builder:
 
     # Inputs
 
-    def add_input(self, onnx_name: str, shape: tuple[int, ...]) -> Value:
-        return self.borders.add(self.names.port(onnx_name, "x"), onnx_name, shape)
+    def add_input(self, onnx_name: str, shape: tuple[int, ...], image: Arrangement | None) -> Value:
+        return self.borders.add(self.names.port(onnx_name, "x"), onnx_name, shape, image)
 
     def is_undecided(self, value: Value) -> bool:
         return value.grid is None and self.borders.has(value.tensor)
@@ -266,17 +269,27 @@ class Builder:
         falling = falling_channels(function)
         if falling is not None and not falling.any():
             return fit_rising(function, name, source, self.tensors[source].dtype, declared), self.signs[source]
-        if falling is None or not self.can_negate(source):
+        if falling is None or not self.can_negate(source) and function.codes <= SMALL_TABLE:
             return fit_table(function, name, source, declared), self.signs[source]
-        source = self.negate(source, falling)
+        source = self.negated(source, falling)
         dtype = self.tensors[source].dtype
         return fit_rising(function.negated(falling), name, source, dtype, declared), self.signs[source]
+
+    def negated(self, tensor: str, falling: NDArray) -> str:
+        """A tensor with the channels marked negated: rows of weights if it is made of any."""
+        if self.can_negate(tensor):
+            return self._negate_rows(tensor, falling)
+        signs, bounds = np.where(falling, -1, 1), self.bounds[tensor]
+        ends = np.stack([bounds.low, bounds.high]) * signs
+        name, limits = self.names.unique(f"{tensor}_negated"), (int(ends.min()), int(ends.max()))
+        negate = Requantize(name, (tensor,), ANY, signs, np.zeros_like(signs), 0, *limits)
+        return self.add_node(negate, name, self.signs[tensor] * signs).name
 
     def can_negate(self, tensor: str) -> bool:
         """Whether it is made of weights, whose rows can be negated."""
         return hasattr(self.nodes.get(tensor), "weights") and tensor in self.products
 
-    def negate(self, product: str, falling: np.ndarray) -> str:
+    def _negate_rows(self, product: str, falling: NDArray) -> str:
         """The layer with the rows of falling channels negated: itself if nothing reads it yet, else a copy."""
         layer = self.nodes[product]
         name = product if product not in self.read else self.names.unique(f"{product}_negated")

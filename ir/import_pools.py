@@ -17,7 +17,6 @@ from .import_windows import Geometry, pooled_kernel
 from .imported import Product, summation_error
 from .max_pool import MaxPool2d
 from .onnx_model import CHANNELS_LAST
-from .requantize import Requantize
 from .sum_pool import SumPool2d
 from .windows import NO_PADDING, Pair, count_windows
 
@@ -44,7 +43,7 @@ def _max_pool(call: Call, arrange: Arrangement, kernel: Pair | None) -> Value:
     size = count_windows(owner, (height, width), pool, geometry.stride, (1, 1), geometry.padding)
     builder.read.add(value.tensor)  # from now on its sign counts
     name = builder.add_lazy("pool", LazyMaxPool(value.until(0), geometry, owner))
-    return value.carried_by(name, layout=image_layout((*size, channels), value.layout.places, arrange))
+    return replace(value, tensor=name, layout=image_layout((*size, channels), value.layout.places, arrange))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +85,7 @@ def _rising(builder: Builder, value: Value, owner: str) -> Value:
         )
     if not falls.any():
         return value
-    if builder.can_negate(value.tensor):
-        return value.carried_by(builder.negate(value.tensor, falls))
-    signs, bounds = np.where(falls, -1, 1), builder.bounds[value.tensor]
-    ends = np.stack([bounds.low, bounds.high]) * signs
-    name = builder.names.unique(f"{value.tensor}_negated")
-    negate = Requantize(name, (value.tensor,), ANY, signs, np.zeros_like(signs), 0, int(ends.min()), int(ends.max()))
-    builder.add_node(negate, owner, builder.signs[value.tensor] * signs)
-    return value.carried_by(name)
+    return value.carried_by(builder.negated(value.tensor, falls))
 
 
 def _falling(builder: Builder, value: Value) -> NDArray | None:

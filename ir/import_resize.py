@@ -1,6 +1,6 @@
 """Handlers that change the size of images: nearest-neighbour upsampling by whole factors, and padding."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -46,7 +46,7 @@ def resize(call: Call) -> Value:
     height, width, channels = value.layout.shape
     shape = height * factor[0], width * factor[1], channels
     name = builder.add_lazy("upsample", LazyUpsample(value.until(0), factor, owner))
-    return value.carried_by(name, layout=image_layout(shape, value.layout.places, arrange))
+    return replace(value, tensor=name, layout=image_layout(shape, value.layout.places, arrange))
 
 
 def _factors(call: Call) -> list[int]:

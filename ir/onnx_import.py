@@ -17,6 +17,7 @@ from .import_constants import Constant, fold, plain
 from .import_convolutions import convolve, convolve_transposed, gemm, mat_mul
 from .import_input import parse_input_type
 from .import_joins import concat, join
+from .import_layout import Arrangement, channels_first, channels_last
 from .import_names import identifier
 from .import_outputs import make_outputs
 from .import_pools import average_pool, global_average_pool, global_max_pool, max_pool, reduce_pixels
@@ -83,7 +84,8 @@ class Walk:
         self._batch = 1
         for name, (batch, *shape) in model.inputs.items():
             self._batch = batch or 1
-            self._values[name] = builder.add_input(name, tuple(size for size in shape if size is not None))
+            sizes = tuple(size for size in shape if size is not None)
+            self._values[name] = builder.add_input(name, sizes, _image_reader(model, name))
 
     def value(self, name: str, consumer: str) -> Value:
         if name in self._values:
@@ -152,6 +154,18 @@ class Walk:
         raise GraphError(f"{call.owner}: there is no exact integer form for it; known operators: {known_operators()}")
 
 
+def _image_reader(model: OnnxModel, name: str) -> Arrangement | None:
+    """How operators on images take this input, if they take it before anything rearranges it."""
+    alike = {name}
+    for node in model.nodes:
+        if alike.intersection(node.input):
+            if node.op_type in IMAGES:
+                return channels_last if node.domain == CHANNELS_LAST else channels_first
+            if node.op_type in step_operators() | NOTHING:
+                alike.update(node.output)
+    return None
+
+
 def _step(call: Call) -> Value:
     position, value = call.data
     if position and call.operator not in BINARY:
@@ -193,6 +207,7 @@ def known_operators() -> str:
     return ", ".join(sorted(step_operators() | NOTHING | set(HANDLERS)))
 
 
+IMAGES = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "Resize", "Upsample"}
 HANDLERS: dict[str, Callable[[Call], Value | list[Value]]] = {
     "MatMul": mat_mul,
     "Gemm": gemm,

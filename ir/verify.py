@@ -8,14 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GraphError
-from .chain import Chain, Step, batch_normalization_line
+from .chain import JOINED, Chain, Step, batch_normalization_line
 from .graph import Ints
 from .import_values import is_monotone
 from .imported import Function, Imported, Quantizer
 from .verify_noise import MOVERS, UNIT, Noise, real_numbers, terms_of
 
 # How far the run-times' own approximations of a function may be from it, relative to its result.
-APPROXIMATED = {"Sigmoid": 16 * UNIT, "Tanh": 16 * UNIT, "Elu": 16 * UNIT, "Pow": 8 * UNIT, "HardSigmoid": 4 * UNIT}
+APPROXIMATED = {
+    **dict.fromkeys(("Sigmoid", "Tanh", "Elu", "Selu", "Celu", "Exp", "Log", "Erf", "Softplus"), 16 * UNIT),
+    **dict.fromkeys(("Pow", "HardSwish"), 8 * UNIT),
+    **dict.fromkeys(("HardSigmoid", "Softsign"), 4 * UNIT),
+}
+TURNS = {"HardSwish": (-3.0, -1.5)}  # where operators turn that do so elsewhere than at 0
 MENTIONED = 10
 
 
@@ -222,15 +227,33 @@ def _outward(low: NDArray, high: NDArray) -> tuple[NDArray, NDArray]:
 
 def _through(step: Step, low: NDArray, high: NDArray, *, first: bool, terms: int) -> tuple[NDArray, NDArray]:
     """The interval after a step, however a run-time rounds it. Operators that IEEE 754 defines need no widening."""
+    if step.operator == "Both":
+        return _through_both(step, low, high)
     ends = [Chain((step,))(end) for end in (low, high)]
-    if not is_monotone(step):  # those that turn do so at zero
-        ends.append(np.where((low < 0) & (high > 0), Chain((step,))(np.zeros_like(low)), ends[0]))
+    for turn in () if is_monotone(step) else TURNS.get(step.operator, (0.0,)):
+        ends.append(np.where((low < turn) & (high > turn), Chain((step,))(np.full_like(low, turn)), ends[0]))
     lowest, highest = (np.asarray(pick(ends), dtype=np.float64) for pick in (_lowest, _highest))
     slack = _slack(step, np.maximum(np.abs(low), np.abs(high)).astype(np.float64), first=first, terms=terms)
     if slack is None:
         return lowest.astype(np.float32), highest.astype(np.float32)
     relative = APPROXIMATED.get(step.operator, 0.0) * np.maximum(np.abs(lowest), np.abs(highest))
     return _outward(lowest - slack - relative, highest + slack + relative)
+
+
+def _through_both(step: Step, low: NDArray, high: NDArray) -> tuple[NDArray, NDArray]:
+    """As if the two branches were independent, which encloses what they can give together."""
+    reached = []
+    for branch in step.branches:
+        ends = low, high
+        for inner in branch:
+            ends = _through(inner, *ends, first=False, terms=1)
+        reached.append(ends)
+    function = JOINED[str(step.attributes["operator"])]
+    corners = [function(first, second) for first in reached[0] for second in reached[1]]
+    if step.attributes["operator"] == "Div":
+        crosses = (reached[1][0] <= 0) & (reached[1][1] >= 0)
+        corners += [np.where(crosses, limit, corners[0]) for limit in (np.float32(-np.inf), np.float32(np.inf))]
+    return _outward(np.asarray(_lowest(corners), np.float64), np.asarray(_highest(corners), np.float64))
 
 
 def _lowest(ends: list[NDArray]) -> NDArray:
