@@ -97,6 +97,43 @@ def add_up(m: Module, terms: Sequence[Term], name: str) -> tuple[Term, int]:
     return terms[0], cycles
 
 
+def count_up(m: Module, bits: Sequence[Bits], name: str) -> tuple[Term, int]:
+    """How many of ``bits`` are set, and the cycles that takes.
+
+    Three bits make a count of two, which a LUT of six inputs gives together with the gate before each of them; six of
+    the bits of one weight make a count of three, in a LUT for each; then the counts of both weights are added up.
+    """
+    triples = _count_parts(m, bits, 3, f"{name}_triple")
+    if len(triples) == 1:
+        return triples[0], 1
+    ones = [triple.value[0] for triple in triples]
+    twos = [triple.value[1] for triple in triples if triple.high > 1]
+    parts = [*_count_parts(m, ones, 6, f"{name}_ones"), *_count_parts(m, twos, 6, f"{name}_twos", shift=1)]
+    total, cycles = add_up(m, parts, name)
+    return total, cycles + 2
+
+
+def _count_parts(m: Module, bits: Sequence[Bits], size: int, name: str, shift: int = 0) -> list[Term]:
+    """Counts of ``size`` bits each, registered."""
+    parts = [bits[first : first + size] for first in range(0, len(bits), size)]
+    count = _count_three if size == 3 else _count_six
+    terms = [Term(Cat(*count(part)), 0, len(part), shift) for part in parts]
+    return [_register(m, term, f"{name}_{index}") for index, term in enumerate(terms)]
+
+
+def _count_three(bits: Sequence[Bits]) -> list[Bits]:
+    carry = _carry(list(bits))
+    return [reduce(xor, bits)] if carry is None else [reduce(xor, bits), carry]
+
+
+def _count_six(bits: Sequence[Bits]) -> list[Bits]:
+    if len(bits) <= 3:
+        return _count_three(bits)
+    low, high = _count_three(bits[:3]), _count_three(bits[3:])
+    ones = _count_three([low[0], high[0]])
+    return [ones[0], *_count_three([*low[1:], *high[1:], *ones[1:]])]
+
+
 def as_value(term: Term) -> Bits:
     """A term's number."""
     shifted = term.value.shift_left(term.shift)

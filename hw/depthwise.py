@@ -26,7 +26,8 @@ def build_depthwise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -
     )  # fmt: skip
     stage = DenseStage(
         node.weights.reshape(node.outputs, -1, 1), replace(fold, simd=1), window[-1].stage.y_type,
-        reach_of_windows(node, bounds), bounds[node.name], node.result, pixels=rows * columns, is_lanewise=True, function=unit.function,
+        reach_of_windows(node, bounds), bounds[node.name], node.result,
+        pixels=rows * columns, is_lanewise=True, function=unit.function,
     )  # fmt: skip
     return [*window, Part(unit.name, stage, (window[-1].makes,), unit.result)]
 

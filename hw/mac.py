@@ -4,7 +4,7 @@
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from ..ir.graph import Bounds, IntType
-from .arithmetic import Term, add_up, delay, multiply
+from .arithmetic import Term, add_up, count_up, delay, multiply
 from .stream import split
 from .weights import StoredWeights
 
@@ -52,6 +52,8 @@ class MacArray:
     def _sum(self, m: Module, inputs: Value, weights: Value, output: int) -> tuple[Term, int]:
         """The sum of one output lane, and its cycles."""
         terms = self._terms(m, inputs, weights, output)
+        if len(terms) > 2 and all((term.low, term.high, term.shift, term.minus) == (0, 1, 0, False) for term in terms):
+            return count_up(m, [term.value for term in terms], f"count_{output}")
         total, cycles = add_up(m, terms, f"sum_{output}")
         return total, cycles + (DSP_CYCLES if self.uses_dsp else 0)
 
