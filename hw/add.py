@@ -49,7 +49,7 @@ class AddStage(Stage):
 
     def elaborate(self, platform):
         m = Module()
-        fire = self.issue(m, dict.fromkeys(PORTS, 1), starts=1)
+        fire = self.issue(m, {port: Const(1, 1) for port in PORTS}, starts=1)
         done: list[Value] = [fire]
         for cycle in range(self.latency - 1):
             done.append(delay(m, done[-1], 1, f"done_{cycle}", reset=True))

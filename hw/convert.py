@@ -68,8 +68,11 @@ class ConvertStage(Stage):
         starts = steps.flag(slot for slot, action in slots if action.starts)
         fire = self.issue(m, takes, starts)
         m.d.comb += steps.step.eq(fire)
-        lanes = self._hold(m, steps, fire)
-        self.emit(m, delay(m, fire & starts, 1, "started", reset=True), lanes[: self.lanes_out])
+        lanes = self._hold(m, steps, fire)[: self.lanes_out]
+        for lane, value in enumerate(lanes):
+            if hidden := [slot for slot, action in slots if action.starts and action.shown <= lane]:
+                lanes[lane] = Mux(delay(m, steps.flag(hidden), 1, f"hidden_{lane}"), 0, value)
+        self.emit(m, delay(m, fire & starts, 1, "started", reset=True), lanes)
         return m
 
     def _hold(self, m: Module, steps: Steps, fire: Signal) -> list[Value]:
@@ -107,7 +110,7 @@ class ConvertStage(Stage):
         lanes, dtype = self.inputs[port]
         value = split(getattr(self, port).payload, lanes, dtype)[lane]
         beyond = value[-1] if dtype.signed else Const(0, 1)
-        return Cat(value, beyond.replicate(max(0, self.y_type.bits - dtype.bits)))[: self.y_type.bits]
+        return Value.cast(Cat(value, beyond.replicate(max(0, self.y_type.bits - dtype.bits))))[: self.y_type.bits]
 
 
 def convert_lanes(made: TensorType, lanes_in: int, read: TensorType, lanes_out: int) -> ConvertStage:

@@ -47,12 +47,14 @@ ZERO: Source = ("", -1)
 class Action:
     """One slot for the hardware: the ports it takes from, whether it starts a beat, and what each held lane becomes.
 
-    lanes: None where it does not matter. The beat that is started is then the lowest lanes.
+    lanes: None where it does not matter. The beat that is started is then the lowest of them, up to ``shown``: those
+    above are zero in the beat, whatever they hold for later.
     """
 
     takes: tuple[str, ...]
     starts: bool
     lanes: tuple[Source | None, ...]
+    shown: int
 
 
 @dataclass(frozen=True)
@@ -119,17 +121,16 @@ def _take(arriving: deque[Beat], lacking: int) -> tuple[Beat, ...]:
 
 
 def place_lanes(moves: Sequence[Move], lanes: int) -> list[Action]:
-    """Each beat taken goes above the lanes held; a beat of ``lanes`` lanes leaves below them."""
+    """Each beat taken goes above the lanes held, below which a beat of ``lanes`` lanes leaves."""
     most = max(lanes, *(move.held + sum(beat.count for beat in move.taken) for move in moves))
     actions = []
-    for before, move in zip([moves[-1], *moves], moves):
-        up = lanes if before.started else 0
-        found: list[Source | None] = [(HELD, lane + up) for lane in range(move.held)]
+    for before, move in zip([moves[-1], *moves[:-1]], moves, strict=True):
+        found: list[Source | None] = [(HELD, lane + before.started) for lane in range(move.held)]
         found += [(beat.port, lane) for beat in move.taken for lane in range(beat.first, beat.first + beat.count)]
+        shown = move.started if len(found) > move.started else lanes
         if move.started:
-            assert move.started in (len(found), lanes)
             found += [ZERO] * (lanes - len(found))
-        actions.append(_action(move, [*found, *[None] * (most - len(found))]))
+        actions.append(_action(move, [*found, *[None] * (most - len(found))], shown))
     return actions
 
 
@@ -148,13 +149,13 @@ def shift_lanes(moves: Sequence[Move], needed: Sequence[int], lanes: int) -> lis
     actions, group = [], 0
     for move in moves:
         if not _keeps(move):
-            actions.append(_action(move, [None] * lanes))
+            actions.append(_action(move, [None] * lanes, lanes))
             continue
         below = needed[group] - width
         found: list[Source | None] = [(HELD, lane + width) for lane in range(below)]
         found += [(port, first + lane) for lane in range(width)]
         found += [ZERO if move.started else None] * (lanes - len(found))
-        actions.append(_action(move, found))
+        actions.append(_action(move, found, lanes))
         group = (group + bool(move.started)) % len(needed)
     return actions
 
@@ -163,8 +164,8 @@ def _keeps(move: Move) -> bool:
     return any(beat.count for beat in move.taken)
 
 
-def _action(move: Move, lanes: Sequence[Source | None]) -> Action:
-    return Action(tuple(beat.port for beat in move.taken), move.started > 0, tuple(lanes))
+def _action(move: Move, lanes: Sequence[Source | None], shown: int) -> Action:
+    return Action(tuple(beat.port for beat in move.taken), move.started > 0, tuple(lanes), shown)
 
 
 def number(actions: Sequence[Action]) -> tuple[list[Action], list[int]]:

@@ -1,17 +1,31 @@
 """Functions of one channel, ArgMax, forks and lane conversion, each alone between source and sink."""
 
+from time import thread_time
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from espalier.errors import GraphError, PlanError
 from espalier.hw.design import generate
-from espalier.hw.moves import conversion, plan_moves
+from espalier.hw.moves import conversion, find_blocks, plan_moves, shortest_period
 from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
 from espalier.ir.argmax import ArgMax
+from espalier.ir.conv2d import Conv2d
 from espalier.ir.flatten import Flatten
 from espalier.ir.graph import Graph, Input, IntType, Node, Output, TensorType
-from graphs import add_dense, add_requantize, add_table, add_threshold, append, empty_graph, random_frames
+from graphs import (
+    add_dense,
+    add_requantize,
+    add_table,
+    add_threshold,
+    append,
+    empty_graph,
+    random_frames,
+    random_weights,
+)
 from hardware import assert_exact
 
 
@@ -49,6 +63,42 @@ def test_flatten_is_a_conversion_across_pixels(lanes_in, simd):
     graph = add_dense(append(add_threshold(empty_graph((2, 2, 3)), rng, 2), Flatten, "flat"), rng, 5, 3)
     layers = {"act0": LayerPlan(pe=lanes_in), "fc2": LayerPlan(pe=5, simd=simd)}
     assert_exact(graph, Plan(layers=layers), random_frames(graph, 3), 0.3)
+
+
+@pytest.mark.parametrize("lanes_in", range(1, 7))
+@pytest.mark.parametrize("simd", [1, 2, 3])
+def test_pixels_part_into_filter_groups(lanes_in, simd):
+    """Lanes of the next group wait while the last beat of one goes."""
+    rng = np.random.default_rng(1)
+    graph = append(
+        add_threshold(empty_graph((2, 3, 6)), rng, 2),
+        Conv2d,
+        "conv",
+        weights=random_weights(rng, 4, 3, 2).reshape(4, 1, 1, 3),
+        groups=2,
+    )
+    plan = Plan(layers={"act0": LayerPlan(pe=lanes_in), "conv": LayerPlan(pe=1, simd=simd)})
+    assert_exact(graph, plan, random_frames(graph, 3), 0.3)
+
+
+@pytest.mark.parametrize("kinds, table, repeats", [([1, 2, 3] * 30, 3, 30), ([0] * 20 + [1, 2] * 9 + [3], 4, 20)])
+def test_blocks_that_repeat_are_kept_once(kinds, table, repeats):
+    found, blocks = find_blocks(kinds)
+    played = [kind for block in blocks for kind in found[block.start : block.start + block.length] * block.repeats]
+    assert (played, len(found), blocks[0].repeats) == (kinds, table, repeats)
+
+
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=12), st.integers(1, 4))
+def test_period_is_the_shortest_that_divides(kinds, times):
+    kinds, count = kinds * times, len(kinds) * times
+    expected = next(p for p in range(1, count + 1) if count % p == 0 and kinds == kinds[:p] * (count // p))
+    assert shortest_period(kinds) == expected
+
+
+def test_a_long_order_is_looked_through_in_no_time():
+    start = thread_time()
+    shortest_period(([0] * 99 + [1]) * 1000 + [1])
+    assert thread_time() - start < 1
 
 
 @pytest.mark.parametrize("lanes_in", range(1, 9))
@@ -91,7 +141,7 @@ def test_an_operator_without_hardware_is_named():
 
     node = Softsign("soft", ("x",), IntType(4))
     graph = Graph((Input("x", TensorType((3,), IntType(4)), (3,)),), (node,), (Output("y", "soft", (3,)),))
-    with pytest.raises(GraphError, match="soft: no hardware for Softsign; known operators: ArgMax, Dense"):
+    with pytest.raises(GraphError, match="soft: no hardware for Softsign; known operators: Add, ArgMax"):
         generate(graph, Plan())
 
 
