@@ -270,6 +270,8 @@ def _slack(step: Step, largest: NDArray, *, first: bool, terms: int) -> NDArray 
         factor, _ = batch_normalization_line(step)
         mean, bias = (np.abs(step.constants[i].astype(np.float64)) for i in (2, 1))
         return 8 * UNIT * ((largest + mean) * np.abs(factor.astype(np.float64)) + bias)
+    if step.operator in ("HardSwish", "HardSigmoid", "Log"):  # whose results can be far smaller than what they round
+        return 16 * UNIT * (largest + 1)
     if step.operator in APPROXIMATED:
         return np.zeros_like(largest)
     if step.operator in ("Add", "Sub") and first:  # a bias that a matrix product adds up as one more term

@@ -5,7 +5,9 @@ import onnx
 import pytest
 
 from espalier.ir import dequantize_outputs, execute, quantize_inputs, simplify
+from espalier.ir.import_layout import inverse
 from espalier.ir.onnx_import import import_onnx
+from espalier.ir.verify import explain_differences
 from qonnx_oracle import run_qonnx
 
 
@@ -75,3 +77,72 @@ def test_unsw_says_what_qonnx_says(models_folder, data_folder):
     ours, theirs, imported = compare(models_folder / "unsw_nb15-mlp-w2a2.onnx", frames, input_type="bipolar")
     np.testing.assert_array_equal(ours, theirs)
     assert set(np.unique(ours)) == {-1, 1} and str(imported.graph.inputs[0].type) == "uint1[600]"
+
+
+def compare_layers(path, imported, frames):
+    """Every code that qonnx's quantizers give against ours, layer by layer on the codes that qonnx had."""
+    tensors = run_qonnx(path, frames)
+    ours = execute(imported.graph, quantize_inputs(imported.graph, frames), every=True)
+    theirs = {}
+    for output, quantizer in imported.quantizers.items():
+        if quantizer is not None:
+            places = quantizer.layout.places
+            reals = tensors[output].reshape(len(frames), -1)[:, inverse(places)]
+            codes = quantizer.own.codes()(reals.reshape(len(frames), *quantizer.layout.shape))
+            theirs[output] = np.rint(codes).astype(int).reshape(len(frames), -1)[:, places.ravel()]
+    return explain_differences(imported, ours, theirs)
+
+
+def photos(data_folder, count):
+    return np.load(data_folder / "cifar10.npz")["x_test"][:count].transpose(0, 3, 1, 2).astype(np.float32) / 255
+
+
+def test_two_layers_are_exact(models_folder, data_folder):
+    path, frames = models_folder / "two_layers.onnx", photos(data_folder, 50)
+    ours, theirs, imported = compare(path, frames)
+    np.testing.assert_array_equal(ours, theirs)
+    found = compare_layers(path, imported, frames)
+    assert found.codes == 50 * (32 * 32 * (3 + 16) + 16 + 10) and found.equal_frames == 50
+    assert [node.name for node in imported.graph.nodes] == ["conv1", "conv1_act", "pool1", "pool1_act", "fc", "fc_act"]
+
+
+def test_resnet8_is_exact(models_folder, data_folder):
+    mean, deviation = (np.float32(v).reshape(3, 1, 1) for v in ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)))
+    path, frames = models_folder / "resnet8_a4w4b32.onnx", (photos(data_folder, 50) - mean) / deviation
+    ours, theirs, imported = compare(path, frames)
+    np.testing.assert_array_equal(ours, theirs)
+    assert compare_layers(path, imported, frames).equal_frames == 50
+    labels = np.load(data_folder / "cifar10.npz")["y_test"][:50]
+    assert (ours.reshape(50, 10).argmax(1) == labels).sum() == 43
+
+
+def test_espcn_differs_only_within_rounding(models_folder):
+    path = models_folder / "espcn_subpixel_quant.onnx"
+    frames = np.random.default_rng(0).integers(0, 256, (1, 3, 128, 128)).astype(np.float32) / np.float32(255)
+    ours, theirs, imported = compare(path, frames, input_type="uint8:1/255")
+    found = compare_layers(path, imported, frames)
+    assert found.codes == 128 * 128 * (64 + 64 + 32 + 12) and found.unexplained == 0 and found.explained < 30
+    assert (ours != theirs).mean() < 1e-3 and np.abs(ours - theirs).max() < 2.1 / 255
+    assert type(imported.graph.nodes[-1]).__name__ == "DepthToSpace"
+
+
+def test_branches_channels_last_are_exact(models_folder, tmp_path):
+    path = smaller(models_folder / "branched_model_ch_last.onnx", tmp_path / "small.onnx", 16)
+    frames = np.random.default_rng(0).normal(size=(1, 16, 16, 3), scale=0.4).astype(np.float32)
+    ours, theirs, imported = compare(path, frames)
+    np.testing.assert_array_equal(ours, theirs)
+    assert ours.std() > 0.1 and compare_layers(path, imported, frames).equal_frames == 1
+    whole = import_onnx(models_folder / "branched_model_ch_last.onnx").graph
+    assert [type(node) for node in whole.nodes] == [type(node) for node in imported.graph.nodes]
+    assert whole.tensors[whole.outputs[0].tensor].shape == (256, 256, 2)
+
+
+def smaller(path, target, divisor):
+    """The model for smaller images: qonnx takes minutes for the whole ones."""
+    model = onnx.load(path)
+    for port in [*model.graph.input, *model.graph.value_info, *model.graph.output]:
+        for dim in port.type.tensor_type.shape.dim[1:3]:
+            if dim.dim_value in (128, 256) and len(port.type.tensor_type.shape.dim) == 4:
+                dim.dim_value //= divisor
+    onnx.save(model, target)
+    return target
