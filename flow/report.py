@@ -19,7 +19,7 @@ RESULTS = {
     "simulate": "simulate.json",
     "synth": "report.json",
 }
-FOLD_COLUMNS = ("layer", "engine", "pe", "simd", "cycles", "busy", "depth", "weight_bits", "waits_for")
+FOLD_COLUMNS = ("layer", "engine", "pe", "simd", "cycles", "busy", "depth", "buffer", "weight_bits", "waits_for")
 AREA_COLUMNS = ("lut", "carry", "lutram", "ff", "bram", "dsp", "fmax_mhz")
 
 
@@ -133,9 +133,17 @@ def layer_row(layer: Mapping[str, Any]) -> dict[str, Any]:
         "engine": layer["engine"] or layer["kind"],
         "busy": f"{layer['busy']:.1%}",
         "depth": "/".join(map(str, layer["depths"].values())),
+        "buffer": describe_buffer(layer["buffer"]),
         "weight_bits": layer["weight_bits"] or None,
         "waits_for": max(waits, key=waits.get) if waits else None,
     }
+
+
+def describe_buffer(buffer: Mapping[str, Any] | None) -> str | None:
+    """Places in use of words x bits."""
+    if buffer is None:
+        return None
+    return f"{buffer['places']} of {buffer['words']}x{buffer['bits']} {buffer['style']}"
 
 
 def ports(found: Mapping[str, Any]) -> dict[str, str]:
@@ -160,7 +168,16 @@ def timing(folder: BuildFolder) -> dict[str, Any]:
         "ii_cycles": found["ii_cycles"],
         "latency_cycles": found["latency_cycles"],
         "limited_by": ", ".join(found["limited_by"]),
+        **{
+            f"{kind[:-1]}_{port['name']}": describe_stream(port)
+            for kind in ("inputs", "outputs")
+            for port in found[kind]
+        },
     }
+
+
+def describe_stream(port: Mapping[str, Any]) -> str:
+    return f"{port['type']} in {port['beats']:,} beats of {port['lanes']} lane{'s' * (port['lanes'] != 1)}"
 
 
 def exactness(folder: BuildFolder) -> dict[str, Any]:

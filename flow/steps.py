@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..errors import BuildError
+from ..errors import BuildError, PlanError
 from ..ir.graph import Graph, Ints
 from ..ir.store import load
 from .data import load_frames
@@ -57,21 +57,36 @@ def plan_network(folder: BuildFolder, options: PlanOptions, partial: Path, at: C
     )  # fmt: skip
     design = generate(graph, chosen)
     timing = analyse(design.schedules, design.links)
+    reached = timing.fps(design.plan.clock_mhz)
+    if options.fps and reached * (1 + 2**-40) < options.fps:  # the quotient of a division and its inverse
+        raise PlanError(
+            f"the target of {options.fps:,.4g} fps cannot be reached: these folds give {reached:,.4g} fps, "
+            f"{timing.ii_cycles:,} cycles per frame, set by {', '.join(timing.limited_by)}; lower --fps, give those "
+            "before and behind more lanes in a folding file, or raise --clock-mhz"
+        )
     # With the depths that were found, the verbs to come need not search again.
     depths = {link.name: link.depth for link in design.links if link.latency}
     write_plan(replace(design.plan, depths=depths), partial / FOLDING)
     known = {
         "clock_mhz": design.plan.clock_mhz,
         "interface": design.plan.interface,
-        "fps": timing.fps(design.plan.clock_mhz),
+        "fps": reached,
         "ii_cycles": timing.ii_cycles,
         "latency_cycles": timing.latency_cycles,
         "first_result_cycles": timing.first_result_cycles,
         "limited_by": list(timing.limited_by),
+        "inputs": streams(design, is_input=True),
+        "outputs": streams(design, is_input=False),
         "layers": plan_table(design, timing),
     }
     write_json(partial / "plan.json", known)
     return {key: known[key] for key in ("ii_cycles", "latency_cycles")}
+
+
+def streams(design: Any, *, is_input: bool) -> list[dict[str, Any]]:
+    """What crosses the border of a design on one side, and in which beats."""
+    ports = [channel for channel in design.channels if channel.port and channel.is_input == is_input]
+    return [{"name": c.port, "type": str(c.type), "lanes": c.lanes, "beats": c.beats} for c in ports]
 
 
 def generate_step(folder: BuildFolder, force: bool) -> None:

@@ -163,7 +163,7 @@ class Design:
         for port in self.graph.inputs:
             if not readers[port.name]:
                 raise GraphError(f"input {port.name}: nothing reads it; remove it from the model")
-            lanes = next((reader.lanes for reader in readers[port.name] if reader.lanes), 1)
+            lanes = next((min(reader.lanes, port.type.channels) for reader in readers[port.name] if reader.lanes), 1)
             self._offer(Origin(port.name, port.type, lanes, f"source_{port.name}", is_input=True), readers[port.name])
         for unit, parts in built:
             for part, following in pairwise(parts):
@@ -181,12 +181,18 @@ class Design:
         for unit in sorted(self.units, key=lambda unit: unit.takes_any_lanes):
             fold, tensors = self.layer(unit.name), [made_as(self.graph, name) for name in unit.inputs]
             if unit.takes_any_lanes:
-                unit = replace(unit, lanes=tuple(lanes.setdefault(tensor, fold.pe) for tensor in tensors))
+                unit = replace(
+                    unit,
+                    lanes=tuple(
+                        lanes.setdefault(tensor, min(fold.pe, self.graph.tensors[tensor].channels))
+                        for tensor in tensors
+                    ),
+                )
             parts[unit.name] = found = STAGES[type(unit.nodes[0])](unit, fold, self._bounds)
             lanes[unit.output] = found[-1].stage.lanes_out
             for tensor, reader in zip(tensors, _readers_of(found[0])):
                 if reader.lanes and tensor in inputs:
-                    lanes.setdefault(tensor, reader.lanes)
+                    lanes.setdefault(tensor, min(reader.lanes, self.graph.tensors[tensor].channels))
         return [(unit, parts[unit.name]) for unit in self.units]
 
     def _put(self, name: str, stage: Stage | ForkStage) -> None:

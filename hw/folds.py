@@ -12,6 +12,7 @@ from ..ir.graph import TensorType
 from ..ir.max_pool import MaxPool2d
 from ..ir.sum_pool import SumPool2d
 from .pool import axis_of
+from .sliding import Sliding
 from .unit import Unit
 
 MATRICES = ("dense", "conv", "depthwise")
@@ -124,6 +125,7 @@ def _conv(unit: Unit) -> Space:
     """A window beat after the other; where simd is more than a pixel has, several pixels of the window at once."""
     node, source, windows = unit.nodes[0], unit.source, unit.result.pixels
     assert isinstance(node, Conv2d)
+    sliding = _sliding(unit)
     taps, inputs, outputs = prod(node.kernel), source.channels // node.groups, node.outputs // node.groups
 
     def fold(pe: int, simd: int) -> Fold:
@@ -131,11 +133,12 @@ def _conv(unit: Unit) -> Space:
         makes, padding = pe, groups * pe - outputs
         if simd <= inputs:
             beats = _parts(inputs, simd)
-            reading, filling = windows * node.groups * groups * taps * beats, source.pixels * node.groups * beats
+            reading = windows * node.groups * groups * taps * beats
+            filling = sliding.image.pixels * node.groups * beats
             idle = taps * (beats * simd - inputs)
             return Fold(pe, simd, (simd,), makes, max(reading, filling), multipliers, padding + idle)
         beats = _parts(taps * inputs, simd)
-        cycles = windows * groups * beats + _pixels_without_window(node, source)
+        cycles = max(sliding.image.pixels, int(sliding.ends[-1]) + 1) + windows * (groups * beats - 1)
         padding += beats * simd - taps * inputs
         return Fold(pe, simd, (inputs,), makes, cycles, multipliers, padding, held=taps * inputs)
 
@@ -146,19 +149,18 @@ def _conv(unit: Unit) -> Space:
     return Space(_sizes(outputs), [*_sizes(inputs), *more], fold, which, of_simd)
 
 
-def _pixels_without_window(node: Conv2d, source: TensorType) -> int:
-    """How many pixels of the padded image complete no window: a stage that takes whole pixels spends a slot on each."""
-    height, width, _ = source.shape
-    top, left, bottom, right = node.padding
-    rows = (height + top + bottom - node.kernel[0]) // node.stride[0] + 1
-    columns = (width + left + right - node.kernel[1]) // node.stride[1] + 1
-    return (height + top + bottom) * (width + left + right) - rows * columns
+def _sliding(unit: Unit) -> Sliding:
+    """The windows that the unit's first operator sees, as its stages do."""
+    node = unit.nodes[0]
+    assert isinstance(node, Conv2d | MaxPool2d | SumPool2d)
+    rows, columns, _ = node.shape(unit.source)
+    dilation = node.dilation if isinstance(node, Conv2d) else (1, 1)
+    sliding = Sliding(unit.source, rows, columns, node.kernel, node.stride, dilation, node.padding, 0)
+    return sliding if sliding.is_in_order else sliding.pad()
 
 
 def _depthwise(unit: Unit) -> Space:
-    node = unit.nodes[0]
-    assert isinstance(node, Conv2d)
-    return _channels(unit, _windowed(unit, prod(node.kernel)), multiplies=True)
+    return _channels(unit, _windowed(unit), multiplies=True)
 
 
 def _pool(unit: Unit) -> Space:
@@ -167,12 +169,13 @@ def _pool(unit: Unit) -> Space:
     assert isinstance(node, MaxPool2d | SumPool2d)
     windows, source = unit.result.shape, unit.source.shape
     axes = [axis_of(source[i], node.kernel[i], node.stride[i], node.padding[i], windows[i]) for i in (0, 1)]
-    return _channels(unit, unit.source.pixels if all(axes) else _windowed(unit, prod(node.kernel)))
+    return _channels(unit, unit.source.pixels if all(axes) else _windowed(unit))
 
 
-def _windowed(unit: Unit, taps: int) -> int:
+def _windowed(unit: Unit) -> int:
     """Slots per group of channels of a reader of windows, or of what fills its buffer."""
-    return max(unit.result.pixels * taps, unit.source.pixels)
+    sliding = _sliding(unit)
+    return max(unit.result.pixels * sliding.taps, sliding.image.pixels)
 
 
 def _lanewise(unit: Unit) -> Space:

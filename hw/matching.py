@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil
 
 import numpy as np
 
@@ -34,25 +36,32 @@ def choose_matching(graph: Graph, choices: Sequence[Choice], cycles: int) -> dic
 
 
 def feed_joins(graph: Graph, choices: Sequence[Choice]) -> list[Choice]:
-    """The choices, where folds that send a Concat its share in so many beats that it cannot be faster are that slow.
+    """The choices, where folds that keep a Concat or Slice from being faster are as slow as that.
 
-    A Concat takes its beats one by one, so that each of its inputs has a share of its slots, by channels.
+    Both take their inputs in the beats in which they are made, one by one: a Concat has a share of its slots for each
+    input, by channels. What comes from outside comes in the lanes of those who read it.
     """
-    slots: dict[str, list[tuple[int, int, int]]] = {}  # by tensor: pixels, its channels, those of all
-    for unit in (choice.unit for choice in choices):
-        if unit.kind == "concat":
-            for tensor, source in zip(unit.inputs, unit.sources):
-                share = (unit.result.pixels, source.channels, unit.result.channels)
-                slots.setdefault(made_as(graph, tensor), []).append(share)
+    outside = {port.name for port in graph.inputs}
+    shares = {name: [Fraction(1)] for name in outside}
+    units = [choice.unit for choice in choices]
+    for unit in (unit for unit in units if unit.takes_any_lanes):
+        together = sum(source.channels for source in unit.sources)
+        for tensor, source in zip(unit.inputs, unit.sources):
+            shares.setdefault(made_as(graph, tensor), []).append(Fraction(source.channels, together))
 
-    def fed(fold: Fold, tensor: str) -> Fold:
-        cycles = fold.cycles
-        for pixels, channels, together in slots.get(tensor, ()):
-            if (beats := -(-channels // fold.makes)) > 1:
-                cycles = max(cycles, -(-pixels * beats * together // channels))
-        return replace(fold, cycles=cycles)
+    def fed(unit: Unit, fold: Fold) -> Fold:
+        read = [(made_as(graph, tensor), lanes or fold.makes) for tensor, lanes in zip(unit.inputs, fold.takes)]
+        streams = [(unit.output, fold.makes), *(one for one in read if one[0] in outside)]
+        found = [_slots(graph.tensors[t], lanes, share) for t, lanes in streams for share in shares.get(t, ())]
+        return replace(fold, cycles=max([fold.cycles, *found]))
 
-    return [replace(c, folds=tuple(fed(fold, c.unit.output) for fold in c.folds)) for c in choices]
+    return [replace(c, folds=tuple(fed(c.unit, fold) for fold in c.folds)) for c in choices]
+
+
+def _slots(tensor: TensorType, lanes: int, share: Fraction) -> int:
+    """Of which ``share`` takes all beats of ``tensor``; one a pixel may come together with others."""
+    beats = -(-tensor.channels // lanes)
+    return ceil(tensor.pixels * beats / share) if beats > 1 else tensor.pixels
 
 
 def _effort(fold: Fold) -> int:

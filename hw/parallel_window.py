@@ -12,7 +12,7 @@ from .arithmetic import delay
 from .buffer import DEEPEST_LUT_RAM
 from .counters import Walk
 from .sliding import Sliding
-from .stage import Stage
+from .stage import Ram, Stage
 from .stream import Beats, lane_shape, split
 from .timing import Bools, Schedule
 
@@ -37,6 +37,13 @@ class ParallelWindowStage(Stage):
         takes = shifts & (np.cumsum(shifts) <= sliding.image.pixels)
         self.schedule = Schedule(takes={"x": takes}, starts={"y": starts})
         super().__init__({"x": Beats(self._channels, sliding.image.dtype)}, Beats(lanes, sliding.dtype))
+
+    @property
+    def ram(self) -> Ram | None:
+        """The lines above the newest one."""
+        lines = self._sliding.kernel[0] - 1
+        bits = lines * len(self.x.payload)
+        return Ram(self._width, bits, "block" if self._is_block else "lut") if lines else None
 
     @cached_property
     def _gaps(self) -> Ints:

@@ -11,10 +11,12 @@ from ..ir.graph import Graph
 from .design import Design, filling
 from .folding_file import Folding, Given
 from .folds import MATRICES, Choice, choose_from
+from .fork import ForkStage
 from .matching import choose_matching, feed_joins
 from .operators import units
 from .plan import Interface, LayerPlan, Plan
 from .queues import Analysis
+from .stage import Stage
 from .unit import Unit
 
 DEFAULT_CLOCK_MHZ = 100.0
@@ -57,27 +59,37 @@ def plan(
 
 
 def plan_table(design: Design, analysis: Analysis) -> list[dict[str, Any]]:
-    """One row per stage, in order: layer, kind, engine, pe, simd (None for helpers without a fold), cycles per frame,
-    busy (share of all cycles), depths (by queue), weight_bits (0: no weights), waits (idle cycles, by stage)."""
+    """One row per stage, in order: layer, kind (of its unit, or window, pad, crop, fork, lanes), engine, pe, simd (None
+    where it has no fold of its own), cycles per frame of its slowest process, busy (their share of all cycles), depths
+    (by queue), buffer (None, or places, words, bits, style), weight_bits (0: none), waits (idle cycles, by stage)."""
     of_unit = {unit.name: unit for unit in design.units}
     rows = []
-    for name in design.stages:
+    for name, stage in design.stages.items():
         unit, layer = of_unit.get(name), design.plan.layers.get(name)
+        processes = [process for process in (name, filling(name)) if process in analysis.slots]
         rows.append(
             {
                 "layer": name,
-                "kind": unit.kind if unit else "helper",
-                "engine": layer.engine if layer and unit and unit.kind == "dense" else None,
-                "pe": layer.pe if layer else None,
-                "simd": layer.simd if layer else None,
-                "cycles": analysis.slots[name],
-                "busy": analysis.busy[name],
-                "depths": {link.name: link.depth for link in design.links if link.producer in (name, filling(name))},
+                "kind": unit.kind if unit else name.rpartition("_")[2],
+                "engine": layer.engine if layer and unit and unit.kind in MATRICES else None,
+                "pe": layer.pe if layer and unit else None,
+                "simd": layer.simd if layer and unit else None,
+                "cycles": max(analysis.slots[process] for process in processes),
+                "busy": max(analysis.busy[process] for process in processes),
+                "depths": {link.name: link.depth for link in design.links if link.producer in processes[:1]},
+                "buffer": _buffer(stage),
                 "weight_bits": unit.weight_bits if unit else 0,
                 "waits": dict(analysis.waits[name]),
             }
         )
     return rows
+
+
+def _buffer(stage: Stage | ForkStage) -> dict[str, Any] | None:
+    """places: how many of the words are in use."""
+    if not isinstance(stage, Stage) or stage.ram is None:
+        return None
+    return {"places": stage.places if stage.fill else stage.ram.words, **stage.ram._asdict()}
 
 
 def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
@@ -122,6 +134,8 @@ def _cycles_for(choices: Sequence[Choice], fps: float, clock_mhz: float, multipl
     if not 0 < fps < inf:
         raise PlanError(f"a target of {fps:g} fps; it must be above 0")
     cycles = int(Fraction(clock_mhz) * 10**6 / Fraction(fps))
+    if clock_mhz * 1e6 / (cycles + 1) >= fps:  # a rate that was worked out from whole cycles, and rounded
+        cycles += 1
     if cycles < (best := _fastest(choices)):
         slowest = max(choices, key=lambda choice: choice.fastest).unit.name
         raise PlanError(f"{_missed(fps, clock_mhz, best)}, set by {slowest}; lower --fps or raise --clock-mhz")

@@ -19,7 +19,7 @@ from .counters import Walk
 from .finish import Finish
 from .part import Part
 from .plan import LayerPlan
-from .stage import Stage
+from .stage import Ram, Stage
 from .stream import Beats, lane_shape, split
 from .timing import Bools, Schedule
 from .unit import Unit
@@ -113,6 +113,12 @@ class PoolStage(Stage):
         starts = np.tile(np.repeat(ends, groups), passes)
         self.schedule = Schedule(takes={"x": np.ones(len(starts), np.bool_)}, starts={"y": starts})
         super().__init__({"x": x}, Beats(x.lanes, finish.y_type))
+
+    @property
+    def ram(self) -> Ram:
+        """A word for each window of a line that is open."""
+        words = self._columns.windows * self._groups
+        return Ram(words, self.lanes_out * self._word_type.bits, "block" if self._is_block else "lut")
 
     def elaborate(self, platform):
         m = Module()

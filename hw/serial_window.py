@@ -11,7 +11,7 @@ from ..ir.graph import IntType
 from .arithmetic import delay
 from .buffer import DEEPEST_LUT_RAM
 from .loops import LoopWalk, Nest, beginning, find_padding, shift, signed_bits
-from .stage import Stage
+from .stage import Ram, Stage
 from .stream import Beats, lane_shape, split
 from .timing import NONE, Reads, Schedule
 
@@ -55,6 +55,12 @@ class WindowStage(Stage):
         self.fill = Schedule(takes={"x": every}, starts={"buffer": every})
         values = (x_type.low, x_type.high, *([pad_value] if self._is_padded else ()))
         super().__init__({"x": Beats(lanes, x_type)}, Beats(lanes, IntType.of_range(min(values), max(values))))
+
+    @property
+    def ram(self) -> Ram:
+        """A ring, whose addresses wrap around by themselves."""
+        words = 1 << max(1, (self.places - 1).bit_length())
+        return Ram(words, len(self.x.payload), "block" if self._is_block else "lut")
 
     def elaborate(self, platform):
         m = Module()
@@ -121,8 +127,7 @@ class WindowStage(Stage):
     def _read(self, m: Module, written: Value, taken: Value, wanted: Value) -> list[Value]:
         """The beat that the slot wants, all but one cycle before it leaves: a beat is not written while it is read."""
         style = {"ram_style": "block", "no_rw_check": 1} if self._is_block else {"ram_style": "distributed"}
-        deep = max(1, (self.places - 1).bit_length())
-        m.submodules.ring = ring = Memory(shape=len(self.x.payload), depth=1 << deep, init=[], attrs=style)
+        m.submodules.ring = ring = Memory(shape=self.ram.bits, depth=self.ram.words, init=[], attrs=style)
         write, read = ring.write_port(), ring.read_port(domain="comb")
         m.d.comb += [write.addr.eq(written), write.data.eq(self.x.payload), write.en.eq(taken), read.addr.eq(wanted)]
         return split(delay(m, read.data, self._found - 1, "found"), self.lanes_out, self._x_type)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import reduce
 from operator import and_
+from typing import NamedTuple
 
 from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
@@ -13,14 +14,22 @@ from .stream import Beats, beats_of
 from .timing import Schedule
 
 
+class Ram(NamedTuple):
+    """A memory: words of so many bits; style: block, or lut, which are registers where it is one word."""
+
+    words: int
+    bits: int
+    style: str
+
+
 class Stage(wiring.Component):
     """One process with the streams ``inputs`` and an output stream ``y``; a single input is called ``x``.
 
     schedule: one frame; latency: cycles from the issue of the slot that starts an output beat until the beat is visible
     at ``y``; depth: beats that the output queue holds, which may be set until the stage is elaborated.
     fill: of a stage with a buffer, the schedule of a second process, which takes ``x`` and starts the beats of
-    "buffer"; ``schedule`` then reads its port "buffer". visible: cycles from such a write until the beat can be read; places:
-    beats that the buffer holds, which may be set like ``depth``.
+    "buffer"; ``schedule`` then reads its port "buffer". visible: cycles from such a write until the beat can be read;
+    places: beats that the buffer holds, which may be set like ``depth``.
     """
 
     schedule: Schedule
@@ -34,6 +43,11 @@ class Stage(wiring.Component):
         self.inputs, self.lanes_out, self.y_type = dict(inputs), y.lanes, y.dtype
         ports = {port: In(beats_of(*beats)) for port, beats in inputs.items()}
         super().__init__({**ports, "y": Out(beats_of(*y))})
+
+    @property
+    def ram(self) -> Ram | None:
+        """What the stage keeps pixels in, if it does."""
+        return None
 
     def issue(self, m: Module, takes: Mapping[str, Value] | Value | int, starts: Value | int) -> Signal:
         """The issue controller: the bit that the present slot fires.

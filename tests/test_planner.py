@@ -168,6 +168,7 @@ def test_table_has_a_row_for_each_stage():
         "cycles": 12,
         "busy": 1.0,
         "depths": 0,
+        "buffer": None,
         "weight_bits": 3,
         "waits": 0,
     }
