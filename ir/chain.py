@@ -19,8 +19,8 @@ class Step:
     ``position`` is the operand that the data takes (1 for ``Sub(constant, x)``). Constants are scalars or broadcast to
     the data's shape without frame axis. Besides ONNX's operators there are two of our own, with constants
     (scale, offset, step, base): ``Dequantize`` gives scale * (step * code + base) + offset, rounded once to float32,
-    and ``Codes`` is its inverse, rounded to the nearest integer. And ``Both`` joins the results of two ``branches``, each
-    some steps on the same data, by the operator that its attribute names.
+    and ``Codes`` is its inverse, rounded to the nearest integer. And ``Both`` joins the results of two ``branches``,
+    each some steps on the same data, by the operator that its attribute names.
     """
 
     operator: str

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from ..errors import GraphError
 from .add import Add
-from .chain import Chain
 from .graph import Ints
-from .import_builder import ANY, Builder, Lazy, result_grid
-from .import_functions import MAX_POINTS, CodeFunction
+from .import_builder import ANY, Builder, Lazy
+from .import_functions import CodeFunction
 from .import_layout import plain_layout
+from .import_pairs import AllPairs, Pairs, SumTable
 from .import_values import QUANTIZERS, Fractions, Grid, Value, represented
 from .imported import Join
 from .requantize import Requantize
@@ -21,8 +21,6 @@ from .requantize import Requantize
 MAX_COEFFICIENT = 1 << 12  # of a ratio of scales that is taken as it is
 MAX_SEARCHED = 1 << 10
 MAX_PAIRS = 1 << 25  # of codes that are all looked at
-
-Pairs = tuple[tuple[int, int], ...]  # coefficients for each channel
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +48,16 @@ class LazyAdd(Lazy):
             raise self._error(
                 builder, f"{consumer} needs the very result of {steps.names[-1]}, which no quantizer makes"
             )
-        wanted = _AllPairs(self, builder, steps)
-        if exact is not None and wanted.agree_with_sum(exact):
-            return builder.apply(self._sum(builder, exact).with_steps_of(steps), end, consumer)
+        wanted = AllPairs(builder, self.first, self.second, self.factor, steps)
+        few = wanted.count <= MAX_PAIRS
+        total = None if exact is None else self._sum(builder, exact)
+        if exact is not None and total is not None and total.grid is not None:
+            # float32 holds sums without noise: they are what the model has.
+            agrees = wanted.agree_with_sum(exact, total.grid) if few else not total.grid.noise.any()
+            if agrees:
+                return builder.apply(total.with_steps_of(steps), end, consumer)
+        if not few:
+            raise self._error(builder, "they have too many codes to look at all pairs of them")
         for coefficients in self._candidates(builder):
             table = wanted.by_sum(coefficients)
             if table is not None:
@@ -60,7 +65,7 @@ class LazyAdd(Lazy):
         reason = f"no integers up to {MAX_SEARCHED} give what {steps.names[-1]} gives for all pairs of their codes"
         raise self._error(builder, reason)
 
-    def _with_table(self, builder: Builder, coefficients: Pairs, table: "_Sums", steps: Value) -> Value:
+    def _with_table(self, builder: Builder, coefficients: Pairs, table: SumTable, steps: Value) -> Value:
         total = self._sum(builder, coefficients)
         _, draft, declared = builder.function_of(total.with_steps_of(steps))
         function = CodeFunction(steps.names[-1], table, builder.bounds[total.tensor], False)
@@ -110,8 +115,8 @@ class LazyAdd(Lazy):
             if value.grid is not None
         ]
         return GraphError(
-            f"{self.owner}: adds {found[0]} to {found[1]}; {reason}; quantize both by one quantizer, or with scales whose "
-            "ratio is a small fraction, such as a power of two"
+            f"{self.owner}: adds {found[0]} to {found[1]}; {reason}; quantize both by one quantizer, or with scales "
+            "whose ratio is a small fraction, such as a power of two"
         )
 
     def _sum(self, builder: Builder, coefficients: Pairs) -> Value:
@@ -177,116 +182,3 @@ def _approximations(ratio: Fraction) -> Iterator[tuple[int, int]]:
         if best is None or error < best:
             best = error
             yield pair
-
-
-class _AllPairs:
-    """What the model gives for every pair of codes, for each kind of channel."""
-
-    def __init__(self, lazy: LazyAdd, builder: Builder, steps: Value) -> None:
-        self._lazy, self._builder, self._steps = lazy, builder, steps
-        first, second = lazy.first, lazy.second
-        self._grids = first.grid, second.grid
-        self._bounds = [builder.bounds[value.tensor] for value in (first, second)]
-        self._signs = [builder.signs[value.tensor] for value in (first, second)]
-        self._kinds = self._find_kinds()
-        sizes = [(b.high - b.low + 1).astype(object) for b in self._bounds]
-        if sum(sizes[0][c] * sizes[1][c] for c in set(self._kinds.values())) > MAX_PAIRS:
-            raise lazy._error(builder, "they have too many codes to look at all pairs of them")
-        self._results = {c: self._of_channel(c) for c in set(self._kinds.values())}
-
-    def _find_kinds(self) -> dict[int, int]:
-        """For each channel the first one that is like it."""
-        seen: dict[tuple, int] = {}
-        constants = [np.ravel(c) for step in self._steps.steps for c in step.every_constant]
-        kinds = {}
-        for channel in range(self._signs[0].size):
-            parts = [(g.base[channel], g.scale[channel], g.offset[channel]) for g in self._grids if g is not None]
-            limits = [(b.low[channel], b.high[channel]) for b in self._bounds]
-            own = [float(c[channel]) for c in constants if c.size > 1]
-            key = (*parts, *limits, *own, *(int(s[channel]) for s in self._signs))
-            kinds[channel] = seen.setdefault(key, channel)
-        return kinds
-
-    def _channel(self, channel: int) -> Value:
-        """The steps for data (points, 1) of one channel."""
-        kept = self._steps.channel_steps()
-        steps = tuple(s.with_constants(lambda c: c if c.ndim == 0 else c[channel : channel + 1]) for s in kept)
-        return replace(self._steps, steps=steps)
-
-    def _codes(self, channel: int) -> tuple[Ints, Ints]:
-        """All pairs, each (first codes, second codes)."""
-        ranges = [np.arange(b.low[channel], b.high[channel] + 1) for b in self._bounds]
-        first, second = np.meshgrid(*ranges, indexing="ij")
-        return first.ravel(), second.ravel()
-
-    def _of_channel(self, channel: int) -> Ints:
-        one = np.array([channel])
-        grids = [grid.take(one) for grid in self._grids if grid is not None]
-        signs = [s[one] for s in self._signs]
-        parts = [g.dequantize(s)(c[:, None]) for g, s, c in zip(grids, signs, self._codes(channel), strict=True)]
-        with np.errstate(all="ignore"):
-            reals = parts[0] + parts[1] if self._lazy.factor == 1 else parts[0] - parts[1]
-        return self._rounded(channel, reals)
-
-    def _rounded(self, channel: int, reals: NDArray) -> Ints:
-        """The codes of the result for the model's float32 sums (points, 1)."""
-        steps = self._channel(channel).steps
-        result = self._result.take(np.array([channel]))
-        return np.rint(Chain((*steps, result.codes()))(reals))[:, 0].astype(np.int64)
-
-    @property
-    def _result(self) -> Grid:
-        grid = self._grids[0]
-        assert grid is not None
-        return result_grid(grid, self._steps.channel_steps(), self._steps.names)[0]
-
-    def agree_with_sum(self, coefficients: Pairs) -> bool:
-        """Whether rounding the exact sum once gives the same."""
-        total = self._lazy._sum(self._builder, coefficients).grid
-        assert total is not None
-        for channel, wanted in self._results.items():
-            p, q = coefficients[channel]
-            first, second = self._codes(channel)
-            reals = total.take(np.array([channel])).dequantize()((p * first + q * second)[:, None])
-            if not np.array_equal(self._rounded(channel, reals), wanted):
-                return False
-        return True
-
-    def by_sum(self, coefficients: Pairs) -> "_Sums | None":
-        """The results as a function of the integer sum; None where they are none."""
-        tables = {}
-        for channel, wanted in self._results.items():
-            table = _table(*self._codes(channel), wanted, *coefficients[channel])
-            if table is None:
-                return None
-            tables[channel] = table
-        return _Sums([tables[self._kinds[channel]] for channel in range(len(self._kinds))])
-
-
-def _table(first: Ints, second: Ints, wanted: Ints, p: int, q: int) -> tuple[int, Ints] | None:
-    """The lowest sum and the result for it and all sums above; those that no pair gives repeat the one below."""
-    sums = p * first + q * second
-    low, size = int(sums.min()), int(sums.max() - sums.min()) + 1
-    if size > MAX_POINTS:
-        return None
-    order = np.argsort(sums, kind="stable")
-    ordered, results = sums[order] - low, wanted[order]
-    if ((np.diff(ordered) == 0) & (np.diff(results) != 0)).any():
-        return None
-    last = np.full(size, -1, dtype=np.int64)
-    last[ordered] = np.arange(len(ordered))
-    return low, results[np.maximum.accumulate(last)]
-
-
-class _Sums:
-    """A function from sums (points, channels) to codes."""
-
-    def __init__(self, tables: list[tuple[int, Ints]]) -> None:
-        self._tables = tables
-
-    def __call__(self, codes: Ints) -> NDArray:
-        columns = [
-            table[np.clip(codes[:, channel] - low, 0, len(table) - 1)]
-            for channel, (low, table) in enumerate(self._tables)
-        ]
-        return np.stack(columns, axis=1).astype(np.float64)

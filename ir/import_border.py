@@ -59,12 +59,13 @@ class Borders:
         return Input(name, tensor, shape, Chain((*reshape, *moves, *border.steps, border.grid.codes())))
 
     def settle(self, value: Value, consumer: str, arrange: Arrangement | None) -> tuple[Value, Border]:
-        """The value, the host's steps included, and what the host does; ``arrange`` is how the consumer wants the data."""
+        """The value, the host's steps included, and what the host does; ``arrange`` is how the consumer wants it."""
         name = value.tensor
         if name not in self._decided:
             places = (arrange or channels_first)(value.layout.places)
-            if places.ndim == 1 and self._images[name] is not None:
-                places = self._images[name](positions(self._shapes[name][1]))
+            image = self._images[name]
+            if places.ndim == 1 and image is not None:
+                places = image(positions(self._shapes[name][1]))
             self._decided[name] = self._decide(value, Layout(places.shape, places), consumer)
         border = self._decided[name]
         done = len(border.steps)

@@ -269,7 +269,7 @@ class Builder:
         falling = falling_channels(function)
         if falling is not None and not falling.any():
             return fit_rising(function, name, source, self.tensors[source].dtype, declared), self.signs[source]
-        if falling is None or not self.can_negate(source) and function.codes <= SMALL_TABLE:
+        if falling is None or (function.codes <= SMALL_TABLE and not self.can_negate(source)):
             return fit_table(function, name, source, declared), self.signs[source]
         source = self.negated(source, falling)
         dtype = self.tensors[source].dtype

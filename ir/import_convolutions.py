@@ -61,7 +61,7 @@ def _pixels(value: Value, inputs: int) -> np.ndarray:
 
 
 def add_dense(call: Call, value: Value, weights: Quantized, name: str) -> Value:
-    """A Dense over pixels, each of which holds one vector along the last axis of the model's data, in the same order."""
+    """A Dense over pixels, each of which holds one vector along the last axis of the model's data, in one order."""
     layout, (outputs, inputs) = value.layout, weights.integers.shape
     rows = layout.places.reshape(-1, inputs) % layout.channels
     if layout.channels != inputs or (rows != rows[0]).any():
@@ -104,7 +104,7 @@ def convolve(call: Call) -> Value:
             f"shape {list(value.shape)} comes in; change the layer's in_channels, out_channels or groups"
         )
     value = as_image(call.builder, call.builder.quantize(value, call.owner, arrange), arrange, call.owner)
-    geometry = Geometry.of(call, tuple(kernel), value.layout.shape[:2])
+    geometry = Geometry.of(call, tuple(kernel), value.layout.image[:2])
     name, source, pad_value = call.layer_name("conv"), value, 0
     if any(geometry.padding):
         source, pad_value = with_zero(call.builder, value, call.owner)
@@ -145,7 +145,7 @@ def convolve_transposed(call: Call) -> Value:
         weights = _reshaped(weights, (weights.integers.shape[0], 1, *weights.integers.shape[1:]))
     value = as_image(call.builder, call.builder.quantize(value, call.owner, channels_first), channels_first, call.owner)
     kernel = tuple(weights.integers.shape[1:3])
-    geometry, extra = Geometry.transposed(call, kernel, value.layout.shape[:2])
+    geometry, extra = Geometry.transposed(call, kernel, value.layout.image[:2])
     if weights.integers.shape[3] != value.layout.channels:
         raise GraphError(
             f"{call.owner}: weights take {weights.integers.shape[3]} channels, but data of shape {list(value.shape)} "

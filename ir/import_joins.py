@@ -39,13 +39,13 @@ def join(call: Call) -> Value:
         return _function_of_one(call, first, second)
     if call.operator not in ("Add", "Sub"):
         raise GraphError(
-            f"{call.owner}: joins 2 streams of data by {call.operator}; only Add, Sub and Concat can, and others if both "
-            "are functions of one tensor"
+            f"{call.owner}: joins 2 streams of data by {call.operator}; only Add, Sub and Concat can, and others if "
+            "both are functions of one tensor"
         )
     if first.shape != second.shape:
         raise GraphError(
-            f"{call.owner}: adds data of shapes {list(first.shape)} and {list(second.shape)}; only data of one shape can "
-            "be added"
+            f"{call.owner}: adds data of shapes {list(first.shape)} and {list(second.shape)}; only data of one shape "
+            "can be added"
         )
     return _add(call, first, second)
 
@@ -105,7 +105,7 @@ def _in_order(builder: Builder, value: Value, owner: str) -> Value:
         node = Dense(builder.numbered("permute"), (value.tensor,), ANY, permutation)
         builder.moved[key] = builder.add_node(node, owner, builder.signs[value.tensor][places]).name
     layout = Layout(value.layout.shape, inverse(places)[value.layout.places])
-    return value.carried_by(builder.moved[key], layout=layout, grid=grid.take(places))
+    return value.carried_by(builder.moved[key], layout=layout, grid=grid.take(places.astype(np.int64)))
 
 
 def concat(call: Call) -> Value:

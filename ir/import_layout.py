@@ -44,6 +44,12 @@ class Layout:
     def pixels(self) -> int:
         return prod(self.shape[:-1])
 
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the graph's tensor, which has pixels."""
+        height, width, channels = self.shape
+        return height, width, channels
+
     def moved(self, move: Arrangement) -> "Layout":
         return Layout(self.shape, move(self.places))
 
@@ -90,9 +96,9 @@ def flat(places: Places) -> Places:
     return places.reshape(-1)
 
 
-def image_layout(shape: tuple[int, int, int], like: Places, arrange: Arrangement) -> Layout:
+def image_layout(shape: tuple[int, ...], like: Places, arrange: Arrangement) -> Layout:
     """That of a new tensor of ``shape`` which the model holds as it holds ``like``, an argument of ``arrange``."""
-    height, width, channels = shape
+    _, width, channels = shape
     places = positions(shape)
     if arrange is channels_last:
         return Layout(shape, places if like.ndim == 3 else places.reshape(width, channels))

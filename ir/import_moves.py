@@ -10,7 +10,7 @@ from ..errors import GraphError
 from .conv2d import Conv2d
 from .dense import Dense
 from .depth_to_space import ORDERS, DepthToSpace
-from .graph import Node
+from .graph import Ints, Node
 from .import_builder import ANY, Builder
 from .import_layout import Arrangement, Layout, Places, inverse, positions
 from .import_values import Value
@@ -19,7 +19,7 @@ NAMES = {DepthToSpace: "shuffle", Conv2d: "unshuffle", Dense: "permute"}
 
 
 def as_image(builder: Builder, value: Value, arrange: Arrangement, owner: str) -> Value:
-    """The value, without steps, in a tensor (height, width, channels) that lies as ``arrange`` sees the model's data."""
+    """The value, without steps, in a tensor (height, width, channels) that lies as ``arrange`` sees its data."""
     return arranged(builder, value, arrange, owner, required=True)
 
 
@@ -38,8 +38,8 @@ def arranged(builder: Builder, value: Value, arrange: Arrangement, owner: str, *
         if not required:
             return value
         raise GraphError(
-            f"{owner}: takes an image, but data of shape {list(value.shape)} comes in; reshape it to (channels, height, "
-            "width) before"
+            f"{owner}: takes an image, but data of shape {list(value.shape)} comes in; reshape it to (channels, "
+            "height, width) before"
         )
     if np.array_equal(wanted, positions(layout.shape)):
         return value
@@ -85,8 +85,8 @@ def _find_node(builder: Builder, value: Value, wanted: Places) -> Node | None:
     return None
 
 
-def _space_to_depth(first: Places, shape: tuple[int, ...], block: int) -> Places | None:
-    """Weights that copy the pixels of a block to the channels of one pixel, of which ``first`` are those of the first."""
+def _space_to_depth(first: Places, shape: tuple[int, ...], block: int) -> Ints | None:
+    """Weights that copy the pixels of a block to the channels of one pixel, ``first`` being those of the first."""
     row, column, channel = np.unravel_index(first, shape)
     if row.max() >= block or column.max() >= block:
         return None
@@ -106,7 +106,7 @@ def _moved_by(builder: Builder, value: Value, node: Node, wanted: Places, owner:
                 f"{owner}: mixes channels of {value.tensor} that have different scales; give the layer or quantizer "
                 "before it one scale for all channels"
             )
-    key = value.tensor, wanted.shape, sha256(np.ascontiguousarray(wanted)).hexdigest()
+    key = value.tensor, wanted.shape, sha256(wanted.tobytes()).hexdigest()
     if key not in builder.moved:
         builder.moved[key] = builder.numbered(NAMES[type(node)])
         builder.add_node(replace(node, name=builder.moved[key]), owner, signs[first])

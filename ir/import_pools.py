@@ -80,8 +80,8 @@ def _rising(builder: Builder, value: Value, owner: str) -> Value:
         falls = _falling(builder, value)
     if falls is None:
         raise GraphError(
-            f"{owner}: takes the largest results of {value.names[-1]}, which neither rises nor falls all the way; put a "
-            "quantizer between them"
+            f"{owner}: takes the largest results of {value.names[-1]}, which neither rises nor falls all the way; put "
+            "a quantizer between them"
         )
     if not falls.any():
         return value
@@ -105,7 +105,7 @@ def _falling(builder: Builder, value: Value) -> NDArray | None:
 
 def average_pool(call: Call) -> Value:
     value = _image(call)
-    kernel, size = pooled_kernel(call), value.layout.shape[:2]
+    kernel, size = pooled_kernel(call), value.layout.image[:2]
     geometry = Geometry.of(call, kernel, size)
     if call.attributes.get("ceil_mode", 0):
         floored = Geometry.of(call, kernel, size, ceil_mode=False)

@@ -126,8 +126,8 @@ def with_zero(builder: Builder, value: Value, owner: str, *, at_zero: bool = Fal
     if levels.rest.any():
         raise GraphError(
             f"{owner}: adds zeros around its data, for which {value.tensor} has no code (its scale is "
-            f"{float(value.grid.scale[0]):g}, its offset {float(value.grid.offset[0]):g}); give the quantizer before it "
-            "an integer zero point, or pad before that"
+            f"{float(value.grid.scale[0]):g}, its offset {float(value.grid.offset[0]):g}); give the quantizer before "
+            "it an integer zero point, or pad before that"
         )
     return _as_levels(builder, value, levels, owner), 0
 

@@ -153,7 +153,8 @@ def _cut(call: Call, value: Value, box: list[slice]) -> Value:
     shape = tuple(last - first for first, last in zip(start, stop, strict=True))
     if np.prod(shape) != places.size:
         raise GraphError(
-            f"{owner}: cuts elements that do not lie together in {builder.tensors[value.tensor]}; cut channels or pixels"
+            f"{owner}: cuts elements that do not lie together in {builder.tensors[value.tensor]}; cut channels, "
+            "or pixels"
         )
     moved = np.ravel_multi_index(tuple(c - first for c, first in zip(corners, start, strict=True)), shape)
     steps = tuple(step.with_constants(lambda c: _cut_constant(c, value.shape, box)) for step in value.steps)

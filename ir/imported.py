@@ -93,8 +93,8 @@ class Join:
 
     def reals(self, *codes: Ints) -> NDArray:
         """float64 sums of the model's float32 reals of codes (..., channels)."""
-        parts = (g.dequantize(s)(c) for g, s, c in zip(self.grids, self.signs, codes, strict=True))
-        return sum((f * part.astype(np.float64) for f, part in zip(self.factors, parts, strict=True)), np.float64(0))
+        first, second = (g.dequantize(s)(c) for g, s, c in zip(self.grids, self.signs, codes, strict=True))
+        return self.factors[0] * first.astype(np.float64) + self.factors[1] * second.astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)

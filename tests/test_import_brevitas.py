@@ -1,9 +1,9 @@
 """Brevitas models: what the importer's graph computes against Brevitas itself."""
 
 import numpy as np
-import brevitas_models
 import pytest
 
+import brevitas_models
 from espalier.ir import dequantize_outputs, execute, quantize_inputs
 from espalier.ir.onnx_import import import_onnx
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from espalier.errors import GraphError
-from espalier.ir import execute
 from espalier.ir.onnx_import import import_onnx
 from onnx_models import Sketch
 from test_import_images import assert_equals_qonnx, conv, images, kinds, ternary

@@ -113,7 +113,7 @@ def test_resnet8_is_exact(models_folder, data_folder):
     np.testing.assert_array_equal(ours, theirs)
     assert compare_layers(path, imported, frames).equal_frames == 50
     labels = np.load(data_folder / "cifar10.npz")["y_test"][:50]
-    assert (ours.reshape(50, 10).argmax(1) == labels).sum() == 43
+    assert (ours.reshape(50, 10).argmax(1) == labels).sum() == 44
 
 
 def test_espcn_differs_only_within_rounding(models_folder):
