@@ -56,6 +56,9 @@ class QuantNetwork(nn.Module):
             self._add_layer(layer, sources[layer.name], builder)
         self._add("scale", OutputScale(builder.last_fan_in, shifted=recipe.task != "classify"), network.layers[-1].name)
 
+        if not network.normalized:
+            self._start_as_copy([layer.name for layer in network.weighted])
+
     def forward(self, inputs: Tensor) -> Tensor:
         results = {"inputs": inputs}
         for step in self.steps:
@@ -72,6 +75,15 @@ class QuantNetwork(nn.Module):
         with torch.no_grad():
             for name in self.bipolar_layers:
                 self.get_submodule(name).weight.clamp_(-1, 1)  # type: ignore[operator]
+
+    def _start_as_copy(self, names: list[str]) -> None:
+        """Let the first channel of each convolution, and all of the last one, begin with that of its input."""
+        with torch.no_grad():
+            for name in names:
+                weight: Any = self.get_submodule(name).weight
+                centre = [size // 2 for size in weight.shape[2:]]
+                weight[slice(None) if name == names[-1] else 0, 0, *centre] += 1
+            self.get_submodule("scale").factor.fill_(1.0)  # type: ignore[operator]
 
     def _add(self, name: str, module: nn.Module, *sources: str, result: str | None = None) -> None:
         self.add_module(name, module)
@@ -90,7 +102,7 @@ class QuantNetwork(nn.Module):
             self._add(layer.name, builder.make(layer, sources), *sources, result=f"{layer.name}_sums")
             channels = builder.shapes[layer.name][0]
             norm = f"{layer.name}_norm"
-            self._add(norm, make_norm(layer, channels), f"{layer.name}_sums")
+            self._add(norm, make_norm(layer, channels, builder.recipe.network.normalized), f"{layer.name}_sums")
             self._add(f"{layer.name}_mask", ChannelMask(channels), norm, result=layer.name)
         else:
             self._add(layer.name, builder.make(layer, sources), *sources)

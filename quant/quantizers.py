@@ -32,8 +32,21 @@ def make_weighted(layer: Weighted, inputs: Shape, bits: int, per_channel: bool) 
     return made
 
 
-def make_norm(layer: Weighted, channels: int) -> nn.Module:
-    return nn.BatchNorm1d(channels) if isinstance(layer, Dense) else nn.BatchNorm2d(channels)
+class Affine(nn.BatchNorm2d):
+    """A factor and a term for each channel: normalization by a mean of 0 and a variance of 1, whatever the batch."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Affine":
+        return super().train(False)
+
+
+def make_norm(layer: Weighted, channels: int, normalized: bool) -> nn.Module:
+    if isinstance(layer, Dense):
+        return nn.BatchNorm1d(channels)
+    return nn.BatchNorm2d(channels) if normalized else Affine(channels)
 
 
 def make_activation(

@@ -74,7 +74,7 @@ def _tfc(name: str, bits: tuple[int, int], help: str) -> Recipe:
 def _cnv(name: str, bits: tuple[int, int], help: str) -> Recipe:
     help = f"CNV of BNN-PYNQ on CIFAR-10, {help}; full schedule: --images 50000 --epochs 300"
     return _make(
-        name, help, cnv(), "cifar10", "classify", bits, images=12_000, epochs=10, batch_size=64, learning_rate=0.005,
+        name, help, cnv(), "cifar10", "classify", bits, images=10_000, epochs=10, batch_size=64, learning_rate=0.005,
         flip=True, shift=(2, 2),
     )  # fmt: skip
 
@@ -95,18 +95,18 @@ _ALL = (
     _make(
         "resnet8",
         "ResNet-8 of MLPerf Tiny on CIFAR-10, 4-bit; full schedule: --images 50000 --epochs 200",
-        resnet8(), "cifar10", "classify", (4, 4), per_channel=True, images=20_000, epochs=14, batch_size=64,
+        resnet8(), "cifar10", "classify", (4, 4), per_channel=True, images=20_000, epochs=10, batch_size=64,
         flip=True, shift=(4, 4),
     ),
     _make(
         "ds-cnn",
         "DS-CNN of MLPerf Tiny on spoken digits, 49 x 10 cepstral features, 4-bit; full schedule: --epochs 200",
-        ds_cnn(), "fsdd", "classify", (4, 4), per_channel=True, epochs=60, batch_size=50, shift=(5, 0),
+        ds_cnn(), "fsdd", "classify", (4, 4), per_channel=True, epochs=20, batch_size=50, shift=(5, 0),
     ),
     _make(
         "mobilenet",
         "MobileNet-v1 of width 0.25 on CIFAR-10, 4-bit; full schedule: --images 50000 --epochs 200",
-        mobilenet(), "cifar10", "classify", (4, 4), per_channel=True, images=20_000, epochs=14, batch_size=64,
+        mobilenet(), "cifar10", "classify", (4, 4), per_channel=True, images=20_000, epochs=10, batch_size=64,
         flip=True, shift=(4, 4),
     ),
     _make(
@@ -118,12 +118,13 @@ _ALL = (
     _make(
         "espcn",
         "ESPCN super-resolution x2 trained on T91, tested on Set5, 8-bit; full schedule: --epochs 300",
-        espcn(), "superres", "enlarge", (8, 8), images=None, epochs=40, batch_size=16, margin=8,
+        espcn(), "superres", "enlarge", (8, 8), per_channel=True, epochs=20, batch_size=16, learning_rate=0.002,
+        margin=8,
     ),
     _make(
         "unet",
         "U-Net that marks the digits in noisy MNIST images, 4-bit; full schedule: --images 60000 --epochs 50",
-        unet(), "mnist", "segment", (4, 4), images=20_000, epochs=15, batch_size=64,
+        unet(), "mnist", "segment", (4, 4), images=20_000, epochs=10, batch_size=64,
     ),
 )  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in _ALL}

@@ -6,6 +6,7 @@ import pytest
 
 from espalier.errors import GraphError
 from espalier.quant.networks.coupling import Coupling, Place, find_couplings
+from espalier.quant.networks.espcn import espcn
 from espalier.quant.networks.layers import (
     Activation,
     Add,
@@ -177,6 +178,15 @@ def test_the_last_layer_has_one_scale(per_channel):
     model = QuantNetwork(override(find_recipe("ds-cnn"), per_channel=per_channel))
     scales = [model.get_submodule(name).quant_weight().scale.numel() for name in ("depth1", "fc")]
     assert scales == [64 if per_channel else 1, 1]
+
+
+def test_super_resolution_starts_as_a_copy_and_learns_from_there():
+    recipe = replace(find_recipe("espcn"), network=espcn(2, 8, 16))
+    torch.manual_seed(0)
+    model = QuantNetwork(recipe)
+    inputs = torch.full((1, 1, 16, 16), 200.0)
+    outputs = model(inputs)[..., 8:-8, 8:-8].detach()
+    assert abs(float(outputs.mean()) - 200 / 255) < 0.5 and not model.train().conv1_norm.training
 
 
 def test_augmented_images_are_moved_and_mirrored():

@@ -22,7 +22,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """A matrix; batch normalization follows it unless it is the network's last layer with weights, as for all such."""
+    """A matrix; a normalization follows it unless it is the network's last layer with weights, as for all such."""
 
     channels: int
 
@@ -178,11 +178,17 @@ class Input:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in order of evaluation; the result of the last one is the network's."""
+    """Layers in order of evaluation; the result of the last one is the network's.
+
+    normalized: batch normalization follows the layers with weights, but for the last one; if not, convolutions have a
+    learned factor and term per channel instead, which keep the brightness that a batch's statistics take away, and
+    start by copying their input, which the network then improves on.
+    """
 
     family: str
     input: Input
     layers: tuple[Layer, ...]
+    normalized: bool = True
 
     @property
     def weighted(self) -> tuple[Weighted, ...]:
