@@ -20,6 +20,12 @@ SHORTEST_CHAIN = 4
 # What a LUT of the smallest families takes in.
 LUT_INPUTS = 4
 
+# Bits of an unsigned factor that a DSP block takes; signed ones may have one more.
+DSP_INPUT = 17
+
+# Registers after a product: both can move into a DSP block.
+DSP_CYCLES = 2
+
 # Sums of so many bits are one LUT behind their operands: two such levels fit between registers.
 WIDEST_UNREGISTERED = 2
 
@@ -65,6 +71,30 @@ def multiply(x: Term, weight: Term) -> list[Term]:
         Term(Mux(bit, weight.value, 0), low, high, place, minus=is_signed and place == len(x.value) - 1)
         for place, bit in enumerate(x.value)
     ]
+
+
+def multiply_wide(m: Module, x: Term, factor: Term, name: str) -> tuple[list[Term], int]:
+    """The summands of ``x * factor``, neither of them shifted, each a product for one DSP block; and their cycles."""
+    terms = [
+        _product(m, a, b, f"{name}_{i}_{j}") for i, a in enumerate(_pieces(x)) for j, b in enumerate(_pieces(factor))
+    ]
+    return terms, DSP_CYCLES
+
+
+def _product(m: Module, a: Term, b: Term, name: str) -> Term:
+    corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
+    product = delay(m, a.value * b.value, DSP_CYCLES, name)
+    return Term(product, min(corners), max(corners), a.shift + b.shift)
+
+
+def _pieces(term: Term) -> list[Term]:
+    """The term as a sum of numbers that a DSP block multiplies."""
+    if len(term.value) <= DSP_INPUT + int(term.low < 0):
+        return [term]
+    mask = (1 << DSP_INPUT) - 1
+    above = Term(term.value.shift_right(DSP_INPUT), term.low >> DSP_INPUT, term.high >> DSP_INPUT)
+    upper = [replace(piece, shift=piece.shift + DSP_INPUT) for piece in _pieces(above)]
+    return [Term(term.value[:DSP_INPUT], 0, mask), *upper]
 
 
 def _look_up_product(x: Term, weight: Term) -> Term:

@@ -4,12 +4,9 @@
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from ..ir.graph import Bounds, IntType
-from .arithmetic import Term, add_up, count_up, delay, multiply
+from .arithmetic import DSP_CYCLES, Term, add_up, count_up, multiply, multiply_wide
 from .stream import split
 from .weights import StoredWeights
-
-# Register after the multiplier and after that: both can move into a DSP block.
-DSP_CYCLES = 2
 
 
 class MacArray:
@@ -65,7 +62,7 @@ class MacArray:
         ws = [Term(w, stored.low, stored.high) for w in split(weights, self._simd, stored.dtype)]
         pairs = enumerate(zip(xs, ws, strict=True))
         if self.uses_dsp:
-            return [self._product(m, x, w, f"product_{output}_{lane}") for lane, (x, w) in pairs]
+            return [term for lane, (x, w) in pairs for term in multiply_wide(m, x, w, f"product_{output}_{lane}")[0]]
         return [term for _, (x, w) in pairs for term in multiply(x, w)]
 
     def _passed_or_inverted(self, m, inputs, are_negative, output: int) -> list[Term]:
@@ -76,7 +73,3 @@ class MacArray:
         mirror = dtype.low + dtype.high  # the inverse of x is mirror - x
         low, high = min(self._low, mirror - self._high), max(self._high, mirror - self._low)
         return [Term(lane, low, high) for lane in split(lanes, self._simd, dtype)]
-
-    def _product(self, m, x: Term, w: Term, name: str) -> Term:
-        corners = [a * b for a in (x.low, x.high) for b in (w.low, w.high)]
-        return Term(delay(m, x.value * w.value, DSP_CYCLES, name), min(corners), max(corners))
