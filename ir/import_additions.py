@@ -11,7 +11,7 @@ from ..errors import GraphError
 from .add import Add
 from .graph import Ints
 from .import_builder import ANY, Builder, Lazy
-from .import_functions import CodeFunction
+from .import_functions import MAX_TABLE_CODES, CodeFunction
 from .import_layout import plain_layout
 from .import_pairs import AllPairs, Pairs, SumTable
 from .import_values import QUANTIZERS, Fractions, Grid, Value, represented
@@ -60,7 +60,7 @@ class LazyAdd(Lazy):
             raise self._error(builder, "they have too many codes to look at all pairs of them")
         for coefficients in self._candidates(builder):
             table = wanted.by_sum(coefficients)
-            if table is not None:
+            if table is not None and (table.is_monotone or table.size <= MAX_TABLE_CODES):
                 return self._with_table(builder, coefficients, table, steps)
         reason = f"no integers up to {MAX_SEARCHED} give what {steps.names[-1]} gives for all pairs of their codes"
         raise self._error(builder, reason)
@@ -68,7 +68,7 @@ class LazyAdd(Lazy):
     def _with_table(self, builder: Builder, coefficients: Pairs, table: SumTable, steps: Value) -> Value:
         total = self._sum(builder, coefficients)
         _, draft, declared = builder.function_of(total.with_steps_of(steps))
-        function = CodeFunction(steps.names[-1], table, builder.bounds[total.tensor], False)
+        function = CodeFunction(steps.names[-1], table, builder.bounds[total.tensor], table.is_monotone)
         name = builder.add_function(function, draft, declared)
         return Value(name, total.layout, builder.functions[name].result)
 

@@ -123,6 +123,17 @@ class SumTable:
     def __init__(self, tables: list[tuple[int, Ints]]) -> None:
         self._tables = tables
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether each channel rises or falls all the way."""
+        steps = [np.diff(table) for _, table in self._tables]
+        return all(bool((step >= 0).all() or (step <= 0).all()) for step in steps)
+
+    @property
+    def size(self) -> int:
+        """How many sums the channel with most of them has."""
+        return max(len(table) for _, table in self._tables)
+
     def __call__(self, codes: Ints) -> NDArray:
         columns = [
             table[np.clip(codes[:, channel] - low, 0, len(table) - 1)]

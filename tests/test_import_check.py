@@ -43,31 +43,103 @@ def test_problems_of_outputs(tmp_path):
     assert "ArgMax in hardware would not be exact" in line
 
 
-@pytest.mark.parametrize("build, message", [
-    (lambda s, x: s.add("AveragePool", x, kernel_shape=[2, 2], pads=[1, 1, 1, 1]), "divides by fewer pixels at the border; set count_include_pad=True"),
-    (lambda s, x: s.add("AveragePool", x, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), "beyond its padding; set ceil_mode=False"),
-    (lambda s, x: s.add("MaxPool", x, kernel_shape=[2, 2], dilations=[2, 2]), "has dilation or gives indices"),
-    (lambda s, x: s.add("MaxPool", x, kernel_shape=[9, 9]), "windows of 9x9 pixels do not fit"),
-    (lambda s, x: s.add("ReduceMean", x, axes=[1]), r"reduces axes \[1\] .* only all pixels"),
-    (lambda s, x: s.add("ReduceMean", x, axes=[2]), "only all pixels of each channel"),
-    (lambda s, x: s.add("Resize", x, np.float32([]), np.float32([1, 1, 1.5, 2]), mode="nearest"), r"resizes by \[1\.0, 1\.5, 2\.0\]; only whole factors"),
-    (lambda s, x: s.add("Resize", x, np.float32([]), np.float32([1, 1, 2, 2]), mode="linear"), "resizes by linear, .* only nearest"),
-    (lambda s, x: s.add("Pad", x, np.array([0, 0, 1, 1, 0, 0, 1, 1]), mode="reflect"), "pads by reflect; only constants"),
-    (lambda s, x: s.add("Pad", x, np.array([0, 1, 1, 1, 0, 0, 0, 0])), "only pixels, of 1 or 2 axes, can be padded"),
-    (lambda s, x: s.add("Pad", x, np.array([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(0.1)), "pads with 0.1, which is no code of data"),
-    (lambda s, x: s.add("Slice", x, np.array([0]), np.array([4]), np.array([2]), np.array([2])), "only steps of 1 are possible"),
-    (lambda s, x: s.add("Concat", x, x, axis=2), "joins along axis 2 of 4; only channels"),
-    (lambda s, x: s.add("Concat", x, weights(1, 1, 8, 8), axis=1), "joins data and constants"),
-    (lambda s, x: conv(s, x, 4, 2), "weights take 2 channels in 1 groups and give 4, but data of shape"),
-    (lambda s, x: conv(s, x, 4, 3, pads=[-1, 0, 0, 0]), "none may be negative"),
-    (lambda s, x: conv(s, x, 4, 3, (9, 9)), "do not fit the padded image"),
-    (lambda s, x: s.add("ConvTranspose", x, s.quant(weights(3, 2, 3, 3)), group=3), "has groups, dilation or other"),
-    (lambda s, x: conv(s, s.add("Transpose", s.quant(conv(s, x, 3, 3)), perm=[0, 1, 3, 2]), 4, 3), "in an order to which no operator"),
-    (lambda s, x: s.add("Add", x, conv(s, x, 3, 3)), r"adds data of shapes \[3, 8, 8\] and \[3, 6, 6\]"),
-    (lambda s, x: conv(s, s.add("Add", x, weights(8, 8) * np.arange(8.0)), 4, 3), "its constants differ from pixel to pixel"),
-    (lambda s, x: conv(s, s.add("Add", x, 0.1234567), 4, 3, pads=[1, 1, 1, 1]), "adds zeros around its data, for which data has no code .* integer zero point"),
-    (lambda s, x: s.add("MaxPool", s.add("HardSwish", x), kernel_shape=[2, 2]), "neither rises nor falls all the way; put a quantizer between"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "build, message",
+    [
+        (
+            lambda s, x: s.add("AveragePool", x, kernel_shape=[2, 2], pads=[1, 1, 1, 1]),
+            "divides by fewer pixels at the border; set count_include_pad=True",
+        ),
+        (
+            lambda s, x: s.add("AveragePool", x, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
+            "beyond its padding; set ceil_mode=False",
+        ),
+        (
+            lambda s, x: s.add("MaxPool", x, kernel_shape=[2, 2], dilations=[2, 2]),
+            "has dilation or gives indices",
+        ),
+        (
+            lambda s, x: s.add("MaxPool", x, kernel_shape=[9, 9]),
+            "windows of 9x9 pixels do not fit",
+        ),
+        (
+            lambda s, x: s.add("ReduceMean", x, axes=[1]),
+            r"reduces axes \[1\] .* only all pixels",
+        ),
+        (
+            lambda s, x: s.add("ReduceMean", x, axes=[2]),
+            "only all pixels of each channel",
+        ),
+        (
+            lambda s, x: s.add("Resize", x, np.float32([]), np.float32([1, 1, 1.5, 2]), mode="nearest"),
+            r"resizes by \[1\.0, 1\.5, 2\.0\]; only whole factors",
+        ),
+        (
+            lambda s, x: s.add("Resize", x, np.float32([]), np.float32([1, 1, 2, 2]), mode="linear"),
+            "resizes by linear, .* only nearest",
+        ),
+        (
+            lambda s, x: s.add("Pad", x, np.array([0, 0, 1, 1, 0, 0, 1, 1]), mode="reflect"),
+            "pads by reflect; only constants",
+        ),
+        (
+            lambda s, x: s.add("Pad", x, np.array([0, 1, 1, 1, 0, 0, 0, 0])),
+            "only pixels, of 1 or 2 axes, can be padded",
+        ),
+        (
+            lambda s, x: s.add("Pad", x, np.array([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(0.1)),
+            "pads with 0.1, which is no code of data",
+        ),
+        (
+            lambda s, x: s.add("Slice", x, np.array([0]), np.array([4]), np.array([2]), np.array([2])),
+            "only steps of 1 are possible",
+        ),
+        (
+            lambda s, x: s.add("Concat", x, x, axis=2),
+            "joins along axis 2 of 4; only channels",
+        ),
+        (
+            lambda s, x: s.add("Concat", x, weights(1, 1, 8, 8), axis=1),
+            "joins data and constants",
+        ),
+        (
+            lambda s, x: conv(s, x, 4, 2),
+            "weights take 2 channels in 1 groups and give 4, but data of shape",
+        ),
+        (
+            lambda s, x: conv(s, x, 4, 3, pads=[-1, 0, 0, 0]),
+            "none may be negative",
+        ),
+        (
+            lambda s, x: conv(s, x, 4, 3, (9, 9)),
+            "do not fit the padded image",
+        ),
+        (
+            lambda s, x: s.add("ConvTranspose", x, s.quant(weights(3, 2, 3, 3)), group=3),
+            "has groups, dilation or other",
+        ),
+        (
+            lambda s, x: conv(s, s.add("Transpose", s.quant(conv(s, x, 3, 3)), perm=[0, 1, 3, 2]), 4, 3),
+            "in an order to which no operator",
+        ),
+        (
+            lambda s, x: s.add("Add", x, conv(s, x, 3, 3)),
+            r"adds data of shapes \[3, 8, 8\] and \[3, 6, 6\]",
+        ),
+        (
+            lambda s, x: conv(s, s.add("Add", x, weights(8, 8) * np.arange(8.0)), 4, 3),
+            "its constants differ from pixel to pixel",
+        ),
+        (
+            lambda s, x: conv(s, s.add("Add", x, 0.1234567), 4, 3, pads=[1, 1, 1, 1]),
+            "adds zeros around its data, for which data has no code .* integer zero point",
+        ),
+        (
+            lambda s, x: s.add("MaxPool", s.add("HardSwish", x), kernel_shape=[2, 2]),
+            "neither rises nor falls all the way; put a quantizer between",
+        ),
+    ],
+)
 def test_each_pattern_says_what_to_change(tmp_path, build, message):
     sketch = Sketch(3, 8, 8, opset=14)
     x = build(sketch, sketch.quant("data", 0.25))

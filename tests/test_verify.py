@@ -9,6 +9,7 @@ from espalier.ir.imported import summation_error
 from espalier.ir.onnx_import import import_onnx
 from espalier.ir.verify import explain_differences
 from onnx_models import Sketch, random_mlp
+from test_import_models import compare_layers
 from test_onnx_import import normal_frames
 
 
@@ -129,3 +130,48 @@ def test_noise_bounds_every_order_of_summation():
     for order in (slice(None), slice(None, None, -1), generator.permutation(300)):
         sums = np.cumsum((reals[:, None, order] * rounded[None, :, order]), axis=2, dtype=np.float32)[..., -1]
         assert (np.abs(sums - exact) <= bound).all() and np.abs(sums - exact).max() > 0
+
+
+def image_model(folder, kind):
+    """Layers with arbitrary scales on images, whose sums float32 rounds."""
+    generator = np.random.default_rng(5)
+    sketch = Sketch(4, 12, 12, opset=14)
+
+    def conv(x, outputs, inputs, kernel=3, **attributes):
+        scales = generator.uniform(0.1, 0.3, (outputs, 1, 1, 1)).astype(np.float32)
+        weights = generator.normal(size=(outputs, inputs, kernel, kernel)).astype(np.float32)
+        return sketch.add(
+            "Conv", x, sketch.quant(weights, scales, bits=4), generator.normal(size=outputs), **attributes
+        )
+
+    x = sketch.quant(conv(sketch.quant("data", 0.13), 8, 4), 0.71, bits=4)
+    y = {
+        "convolution": lambda: conv(x, 8, 8, pads=[1, 1, 1, 1], strides=[2, 2]),
+        "groups": lambda: conv(x, 8, 2, group=4, dilations=[2, 1]),
+        "depthwise": lambda: conv(x, 8, 1, group=8, pads=[1, 1, 1, 1]),
+        "average": lambda: sketch.add("AveragePool", x, kernel_shape=[3, 3], strides=[2, 1]),
+        "largest": lambda: sketch.add("MaxPool", conv(x, 8, 8), kernel_shape=[2, 2], strides=[2, 2]),
+        "sum": lambda: sketch.add("Add", conv(x, 8, 8, pads=[1, 1, 1, 1]), x),
+        "own sigmoid": lambda: (lambda z: sketch.add("Mul", z, sketch.add("Sigmoid", z)))(conv(x, 8, 8, 1)),
+        "transposed": lambda: sketch.add(
+            "ConvTranspose", x, sketch.quant(generator.normal(size=(8, 4, 4, 4)), 0.17, bits=4), strides=[2, 2]
+        ),
+    }[kind]()
+    return sketch.save(folder, sketch.quant(y, 0.37, bits=8))
+
+
+KINDS = ("convolution", "groups", "depthwise", "average", "largest", "sum", "own sigmoid", "transposed")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_differences_on_images_are_explained_layer_by_layer(tmp_path, kind):
+    path = image_model(tmp_path, kind)
+    imported, frames = import_onnx(path), np.random.default_rng(0).normal(size=(60, 4, 12, 12)).astype(np.float32)
+    found = compare_layers(path, imported, frames)
+    assert found.unexplained == 0 and found.explained < found.codes / 1000
+    broken = tuple(
+        replace(node, weights=np.roll(node.weights, 1, axis=0)) if node.name == "conv1" else node
+        for node in imported.graph.nodes
+    )
+    other = replace(imported, graph=replace(imported.graph, nodes=broken))
+    assert compare_layers(path, other, frames).unexplained > 100
