@@ -108,6 +108,7 @@ class Design:
         self.buffers: list[Link] = []
         self._bounds = find_bounds(graph)
         self._place()
+        self._check_names()
         self._set_depths()
 
     @property
@@ -194,6 +195,16 @@ class Design:
                 if reader.lanes and tensor in inputs:
                     lanes.setdefault(tensor, min(reader.lanes, self.graph.tensors[tensor].channels))
         return [(unit, parts[unit.name]) for unit in self.units]
+
+    def _check_names(self) -> None:
+        """Raise GraphError where a port or a process would take the place of another."""
+        ports = [port.name for port in (*self.graph.inputs, *self.graph.outputs)]
+        fills = [filling(name) for name, stage in self.stages.items() if isinstance(stage, Stage) and stage.fill]
+        outside = [f"source_{port.name}" for port in self.graph.inputs]
+        outside += [f"sink_{port.name}" for port in self.graph.outputs]
+        for kind, names in (("ports", ports), ("processes", [*self.stages, *fills, *outside])):
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise GraphError(f"{twice[0]}: two {kind} of the hardware have this name; rename one of them")
 
     def _put(self, name: str, stage: Stage | ForkStage) -> None:
         if name in self.stages:

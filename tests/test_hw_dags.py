@@ -1,6 +1,7 @@
 """Random graphs of forks, joins and skips x random folds x random stalls, and what one place less in a queue does."""
 
 from dataclasses import replace
+from time import thread_time
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from espalier.hw.plan import LayerPlan, Plan
 from espalier.hw.queues import analyse
 from espalier.ir.add import Add
 from espalier.ir.conv2d import Conv2d
+from espalier.ir.graph import IntType
 from graphs import add_threshold, append, empty_graph, random_inputs, random_weights
 from hardware import assert_exact, record
 
@@ -112,6 +114,42 @@ def test_the_hardware_gets_stuck_where_the_model_says():
     shorter.stages["act0_fork"].depths[1] -= 1
     seen, predicted = record(shorter, frames)
     assert 0 == len(seen["sum"]) < len(predicted["sum"])
+
+
+def residual_network(size: int, widths):
+    """Convolutions as in ResNet-8: three blocks, the later two with a smaller image and a convolution in the skip."""
+    rng = np.random.default_rng(0)
+    graph = empty_graph((size, size, 3), IntType(8))
+
+    def conv(graph, source: str, outputs: int, side: int, stride: int):
+        channels, around = graph.tensors[source].channels, (side // 2,) * 4
+        weights = random_weights(rng, outputs, side * side * channels, 2).reshape(outputs, side, side, channels)
+        fields = {"weights": weights, "stride": (stride, stride), "padding": around}
+        graph = append(graph, Conv2d, f"conv{len(graph.nodes)}", source, **fields)
+        return add_threshold(graph, rng, 3)
+
+    graph = conv(graph, "x", widths[0], 3, 1)
+    for block, width in enumerate(widths):
+        first = skip = graph.outputs[0].tensor
+        graph = conv(graph, first, width, 3, 1 + (block > 0))
+        graph = conv(graph, graph.outputs[0].tensor, width, 3, 1)
+        main = graph.outputs[0].tensor
+        if block:
+            graph = conv(graph, first, width, 1, 2)
+            skip = graph.outputs[0].tensor
+        graph = add_threshold(append(graph, Add, f"sum{block}", (main, skip)), rng, 3)
+    return graph
+
+
+def test_depths_of_a_residual_network_take_seconds():
+    graph = residual_network(32, (8, 16, 32))
+    folds = {"conv": LayerPlan(pe=8, simd=3), "add": LayerPlan(pe=2)}
+    plan = Plan(layers={unit.name: folds[unit.kind] for unit in units(graph)})
+    start = thread_time()
+    design = generate(graph, plan)
+    assert sum(schedule.slots for schedule in design.schedules.values()) > 200_000
+    assert thread_time() - start < 20
+    assert analyse(design.schedules, design.links).ii_cycles == max(s.slots for s in design.schedules.values())
 
 
 def runs(graph, plan, depths) -> bool:

@@ -1,5 +1,6 @@
 """Functions of one channel, ArgMax, forks and lane conversion, each alone between source and sink."""
 
+from dataclasses import replace
 from time import thread_time
 
 import numpy as np
@@ -126,6 +127,16 @@ def test_an_input_may_be_an_output_too():
     graph = add_dense(empty_graph((6,)), np.random.default_rng(3), 4, 3)
     graph = Graph(graph.inputs, graph.nodes, (*graph.outputs, Output("same", "x", (6,))), "through")
     assert_exact(graph, plan_all(graph, 2), random_frames(graph, 3), 0.3)
+
+
+def test_names_that_the_hardware_would_use_twice():
+    graph = add_dense(empty_graph((6,)), np.random.default_rng(3), 4, 3)
+    same = replace(graph, outputs=(replace(graph.outputs[0], name="x"),))
+    with pytest.raises(GraphError, match="x: two ports of the hardware have this name; rename one of them"):
+        generate(same, plan_all(same, 2))
+    source = append(empty_graph((6,)), ArgMax, "source_x")
+    with pytest.raises(GraphError, match="source_x: two processes of the hardware have this name"):
+        generate(source, plan_all(source, 2))
 
 
 def test_an_operator_without_hardware_is_named():
