@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from math import prod
+from operator import or_
 
 import numpy as np
 from amaranth.hdl import Const, Module, Mux, Signal, Value
@@ -69,11 +70,11 @@ class Nest:
         waits[0] = True
         return waits
 
-    @cached_property
+    @property
     def rows(self) -> Ints:
         return self._sum([loop.y for loop in self.loops], self.corner[0])
 
-    @cached_property
+    @property
     def columns(self) -> Ints:
         return self._sum([loop.x for loop in self.loops], self.corner[1])
 
@@ -82,8 +83,8 @@ class Nest:
         """(slots,), which slots read nothing."""
         if self.size is None:
             return np.zeros(self.slots, np.bool_)
-        height, width = self.size
-        return (self.rows < 0) | (self.rows >= height) | (self.columns < 0) | (self.columns >= width)
+        sides = zip((self.rows, self.columns), self.size, strict=True)
+        return reduce(or_, ((places < 0) | (places >= size) for places, size in sides))
 
     @property
     def released(self) -> list[int]:

@@ -45,10 +45,11 @@ class Sliding:
 
     @property
     def is_in_order(self) -> bool:
-        """Whether windows start within the image, or before it, and none ends before it."""
-        height, width, _ = self.image.shape
+        """Whether windows start within the image, or at most one frame before it, and none ends before it."""
+        (height, width, _), (top, left, _, _) = self.image.shape, self.padding
         last_row, last_column = (self.rows - 1) * self.stride[0], (self.columns - 1) * self.stride[1]
-        return last_row < height and last_column < width and int(self.ends[0]) >= 0
+        starts = last_row < height and last_column < width and top * width + left < height * width
+        return starts and int(self.ends[0]) >= 0
 
     def cut(self, codes: Ints) -> Ints:
         """(frames, height, width, channels) becomes (frames, rows, columns, *kernel, channels)."""
