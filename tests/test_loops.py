@@ -9,7 +9,7 @@ WINDOWS = Loop(3, 8, y=1), Loop(4, 2, x=1)
 TAPS = Loop(3, 8, y=1), Loop(3, 2, x=1), Loop(2, 1)
 NESTS = {
     "lines, each twice": Nest(24, (*LINES, Loop(2, 0), Loop(2, 1)), 3),
-    "halves of pixels": Nest(48, (*SHUFFLED, Loop(2, 1), Loop(2, 1)), 3),
+    "halves of pixels": Nest(48, (*SHUFFLED, Loop(2, 1)), 3),
     "padded windows": Nest(24, (*WINDOWS, *TAPS), 2, -10, (-1, -1), (3, 4)),
     "windows": Nest(24, (Loop(1, 8, y=1), Loop(2, 2, x=1), *TAPS), 2, size=(3, 4)),
     "one slot": Nest(1, (), 0),
