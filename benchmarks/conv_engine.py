@@ -3,8 +3,8 @@
     python benchmarks/conv_engine.py --size 32 --channels 16 --outputs 16 --pe 4 --simd 4 -o build/conv
     python benchmarks/conv_engine.py --table -o build/conv
 
-Random weights; the sums leave as they are. COMB is what nextpnr calls TRELLIS_COMB, for the whole; the areas of the window
-stage (line buffer and reader) and of the product are those of yosys.
+Random weights; the sums leave as they are. COMB is what nextpnr calls TRELLIS_COMB, for the whole; the areas of the
+window stage (line buffer and reader) and of the product are those of yosys.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def build_convolution(
     size: int, channels: int, outputs: int, kernel: int, stride: int, weight_bits: int, input_bits: int,
     fold: LayerPlan, *, depthwise: bool, clock_mhz: float,
 ) -> Design:  # fmt: skip
-    """A design of one convolution of a square image, padded to keep its size at stride 1; 1-bit inputs are not padded."""
+    """A design of one convolution of a square image, padded to keep its size; 1-bit inputs are not padded."""
     of_group = 1 if depthwise else channels
     weights = random_weights(outputs, kernel * kernel * of_group, weight_bits)
     margin = 0 if input_bits == 1 else kernel // 2
@@ -66,11 +66,12 @@ def describe(row: tuple, design: Design, report: SynthReport) -> str:
     slots = max(schedule.slots for schedule in design.schedules.values())
     places = next((link.depth for link in design.buffers), "-")
     name = f"{size}x{size}x{channels}"
-    return (
-        f"{name:<11} {'per ch.' if depthwise else outputs:>7} {kernel:>6} {stride:>6} {weight_bits:>2}x{input_bits} {pe:>2} "
-        f"{simd:>4} | {slots:>9} {places:>6} |{_cells(report.layers['conv_window']):>36} |{_cells(report.layers['conv']):>37} "
-        f"| {report.comb or 0:>5} {report.area.ff:>5} {report.fmax_mhz or 0:>6.0f}"
+    fields = (
+        f"{name:<11} {'per ch.' if depthwise else outputs:>7} {kernel:>6} {stride:>6} {weight_bits:>2}x{input_bits}",
+        f"{pe:>2} {simd:>4} | {slots:>9} {places:>6} |{_cells(report.layers['conv_window']):>36}",
+        f"|{_cells(report.layers['conv']):>37} | {report.comb or 0:>5} {report.area.ff:>5} {report.fmax_mhz or 0:>6.0f}",
     )
+    return " ".join(fields)
 
 
 def _cells(area: Area) -> str:
