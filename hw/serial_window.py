@@ -9,7 +9,6 @@ from amaranth.lib.memory import Memory
 
 from ..ir.graph import IntType
 from .arithmetic import delay
-from .buffer import DEEPEST_LUT_RAM
 from .loops import LoopWalk, Nest, beginning, find_padding, shift, signed_bits
 from .stage import Ram, Stage
 from .stream import Beats, lane_shape, split
@@ -17,6 +16,9 @@ from .timing import NONE, Reads, Schedule
 
 # The walk's slot, counted from the one that fires next.
 AHEAD = 2
+
+# The least buffers that lie in LUT RAM, which is fast up to 64 places: more than the least may be worth having.
+MOST_IN_LUT_RAM = 48
 
 
 class WindowStage(Stage):
@@ -43,7 +45,7 @@ class WindowStage(Stage):
         self._nest, self._x_type, self._pad_value = nest, x_type, pad_value
         self._grouping, self._kept = grouping, lanes if kept is None else kept
         self._is_padded = bool(nest.padded.any())
-        self._is_block = nest.least_places > DEEPEST_LUT_RAM
+        self._is_block = nest.least_places > MOST_IN_LUT_RAM
         self._found = 3 if self._is_block else 1
         # One cycle more: the queue's own.
         self.latency = self._found + 1
