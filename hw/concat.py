@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Concat: the beats of several streams, pixel by pixel, as those of one."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Collects lanes and hands them out again: other lanes, other pixels, the lanes of several streams, or some of them."""
 
 from collections.abc import Mapping, Sequence

@@ -43,6 +43,7 @@ class Axis:
 
 def axis_of(size: int, kernel: int, stride: int, before: int, windows: int) -> Axis | None:
     """None where windows overlap, or one of them holds no place; ``before``: places of padding."""
+    stride = max(stride, kernel) if windows == 1 else stride
     number, offset = np.divmod(np.arange(size) + before, stride)
     inside = (offset < kernel) & (number < windows)
     if stride < kernel or len(np.unique(number[inside])) < windows:
