@@ -69,7 +69,8 @@ def describe(row: tuple, design: Design, report: SynthReport) -> str:
     fields = (
         f"{name:<11} {'per ch.' if depthwise else outputs:>7} {kernel:>6} {stride:>6} {weight_bits:>2}x{input_bits}",
         f"{pe:>2} {simd:>4} | {slots:>9} {places:>6} |{_cells(report.layers['conv_window']):>36}",
-        f"|{_cells(report.layers['conv']):>37} | {report.comb or 0:>5} {report.area.ff:>5} {report.fmax_mhz or 0:>6.0f}",
+        f"|{_cells(report.layers['conv']):>37} |",
+        f"{report.comb or 0:>5} {report.area.ff:>5} {report.fmax_mhz or 0:>6.0f}",
     )
     return " ".join(fields)
 
