@@ -127,8 +127,8 @@ def build(variant):
     }[variant]
     shape = (3, 32) if variant == "sequences" else (3, 8, 8)
     model = plain.Sequential(*layers)
-    for _ in range(20):  # lets scales and statistics settle
-        model(torch.randn(16, *shape))
+    for _ in range(6):  # lets scales and statistics settle
+        model(torch.randn(8, *shape))
     return torch, model.eval(), shape
 
 

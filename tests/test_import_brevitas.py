@@ -70,12 +70,12 @@ def test_graph_returns_what_brevitas_returns(tmp_path, variant):
 def test_images_through_brevitas(tmp_path, variant):
     torch, model, shape = brevitas_models.build(variant)
     imported = import_onnx(brevitas_models.write(model, shape, tmp_path / "model.onnx"))
-    frames = np.random.default_rng(0).normal(size=(100, *shape)).astype(np.float32)
+    frames = np.random.default_rng(0).normal(size=(40, *shape)).astype(np.float32)
     with torch.no_grad():
         theirs = model(torch.tensor(frames))
     theirs = getattr(theirs, "value", theirs).numpy()
     codes = quantize_inputs(imported.graph, frames)
     (ours,) = dequantize_outputs(imported.graph, execute(imported.graph, codes)).values()
     # A step of a quantizer moves an output by far more than float32 rounding does.
-    same = (np.abs(ours - theirs) < 1e-4).reshape(100, -1).all(axis=1)
-    assert ours.shape == theirs.shape and same.sum() >= 97
+    same = (np.abs(ours - theirs) < 1e-4).reshape(40, -1).all(axis=1)
+    assert ours.shape == theirs.shape and same.sum() >= 38
