@@ -12,7 +12,7 @@ from .folder import file_digest, read_json
 class Model:
     """An ONNX file; ``tests`` (inputs, labels or targets) and ``truth`` (Brevitas' codes) where a run folder has them.
 
-    metric, margin: how training scored the targets; see TestSet.
+    metric, margin: how training scored the targets; see HeldOut.
     """
 
     name: str

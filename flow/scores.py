@@ -18,7 +18,7 @@ GOALS = ("labels", "targets")
 
 
 @dataclass(frozen=True, eq=False)
-class TestSet:
+class HeldOut:
     """Frames as the model takes them, by input name or of the only input; labels (frames,) or targets as the model's
     first output, (frames, ...), or neither. metric: of the targets, psnr_db or iou; margin: pixels at the edge of an
     image that do not count."""
@@ -77,7 +77,7 @@ def show_score(name: str, score: float) -> str:
     return f"{score:.2f} dB" if name == "psnr_db" else f"{score:.2%}"
 
 
-def read_tests(path: Path, metric: str = "", margin: int = 0) -> TestSet:
+def read_tests(path: Path, metric: str = "", margin: int = 0) -> HeldOut:
     """The test set of a run folder: inputs, or an array for each input by its name, and labels, targets or neither."""
     arrays = load_arrays(path)
     what = "train again, or name model.onnx instead of its folder"
@@ -93,4 +93,4 @@ def read_tests(path: Path, metric: str = "", margin: int = 0) -> TestSet:
     if labels is not None and (labels.dtype.kind not in "iub" or labels.ndim != 1):
         raise BuildError(f"{path}: its labels are {labels.dtype}{list(labels.shape)}, need one class a frame; {what}")
     given = inputs["inputs"] if list(inputs) == ["inputs"] else inputs
-    return TestSet(given, None if labels is None else labels.astype(np.int64), targets, metric, margin)
+    return HeldOut(given, None if labels is None else labels.astype(np.int64), targets, metric, margin)
