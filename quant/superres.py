@@ -34,24 +34,25 @@ def enlarge_digits(images: Images, factor: int) -> Pairs:
 
 def resize(image: NDArray, rows: int, columns: int) -> NDArray[np.float64]:
     """Bicubic interpolation of an image (height, width), smoothed before it is made smaller."""
-    return _cubic_weights(image.shape[0], rows) @ image @ _cubic_weights(image.shape[1], columns).T
+    return _resize_rows(_resize_rows(image, rows).T, columns).T
 
 
-def _cubic_weights(inputs: int, outputs: int) -> NDArray[np.float64]:
-    """(outputs, inputs): how much each pixel counts; Keys' cubic with a = -0.5, edges repeated by reflection."""
-    stretch = max(1.0, inputs / outputs)
-    centres = (np.arange(outputs) + 0.5) * inputs / outputs - 0.5
+def _resize_rows(image: NDArray, rows: int) -> NDArray[np.float64]:
+    """Keys' cubic with a = -0.5 along the first axis, edges repeated by reflection."""
+    inputs = len(image)
+    stretch = max(1.0, inputs / rows)
+    centres = (np.arange(rows) + 0.5) * inputs / rows - 0.5
     reach = int(np.ceil(2 * stretch)) + 1
-    places = np.floor(centres)[:, None] + np.arange(-reach, reach + 1)
+    places = np.floor(centres)[:, None].astype(int) + np.arange(-reach, reach + 1)
     distances = np.abs(places - centres[:, None]) / stretch
     near = 1.5 * distances**3 - 2.5 * distances**2 + 1
     far = -0.5 * distances**3 + 2.5 * distances**2 - 4 * distances + 2
-    values = np.where(distances < 1, near, np.where(distances < 2, far, 0))
-    places = places.astype(int) % (2 * inputs)
-    places = np.where(places < inputs, places, 2 * inputs - 1 - places)
-    weights = np.zeros((outputs, inputs))
-    np.add.at(weights, (np.arange(outputs)[:, None], places), values)
-    return weights / weights.sum(axis=1, keepdims=True)
+    weights = np.where(distances < 1, near, np.where(distances < 2, far, 0))
+    weights /= weights.sum(axis=1, keepdims=True)
+    places %= 2 * inputs
+    reflected = np.where(places < inputs, places, 2 * inputs - 1 - places)
+    # Not a matrix product: how BLAS sums depends on its threads, and so would the rounded pixels.
+    return np.einsum("otc,ot->oc", image[reflected], weights)
 
 
 def _cut_all(path: Path, size: int, step: int, factor: int) -> list[NDArray]:

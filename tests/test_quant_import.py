@@ -42,22 +42,22 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(params=NETWORKS)
-def exported(request, tmp_path):
-    """The path of the file, 12 inputs and Brevitas' codes for them; a third of the channels are pruned."""
+@pytest.fixture(params=NETWORKS, scope="module")
+def exported(request, tmp_path_factory):
+    """The path of the file, 6 inputs and Brevitas' codes for them; a third of the channels are pruned."""
     recipe = replace(find_recipe(request.param), network=NETWORKS[request.param])
     recipe = override(recipe, prune=0.34)
     torch.manual_seed(2)
     model = QuantNetwork(recipe)
     given = recipe.network.input
-    inputs = torch.rand(12, *given.shape) * (given.high - given.low) + given.low
+    inputs = torch.rand(6, *given.shape) * (given.high - given.low) + given.low
     inputs = torch.round(inputs) if given.high == 255 else inputs
-    for _ in range(8):
+    for _ in range(3):
         model(inputs)
     assert len(recipe.keep) == len(find_couplings(recipe.network))
     prune_groups(model.groups(), recipe.keep, 9, 10)
     folded = fold_masks(model).eval()
-    return export(folded, inputs[:1], tmp_path / "model.onnx"), inputs.numpy(), record_codes(folded, inputs)
+    return export(folded, inputs[:1], tmp_path_factory.mktemp("run") / "model.onnx"), inputs.numpy(), record_codes(folded, inputs)
 
 
 def test_codes_are_those_of_brevitas(exported):
@@ -65,7 +65,7 @@ def test_codes_are_those_of_brevitas(exported):
     imported = import_onnx(path)
     ours = execute(imported.graph, quantize_inputs(imported.graph, inputs), every=True)
     found = explain_differences(imported, ours, truth)
-    assert found.unexplained == 0 and found.equal_frames >= 11, found
+    assert found.unexplained == 0 and found.equal_frames >= 5, found
     assert found.codes >= 0.9 * sum(codes.size for name, codes in truth.items() if name != "outputs")
 
 
