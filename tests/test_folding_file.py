@@ -80,3 +80,19 @@ def test_bad_folding_file_names_layer_and_key(tmp_path, document, words):
 def test_missing_folding_file_is_named(tmp_path):
     with pytest.raises(BuildError, match=r"folding file .*none.json: cannot be read \(.*No such file"):
         read_folding(tmp_path / "none.json")
+
+
+def test_windows_and_pools_of_a_finn_folding_are_left_out(tmp_path):
+    document = {
+        "Defaults": {},
+        "Thresholding_Batch_0": {"PE": 1},
+        "ConvolutionInputGenerator_0": {"SIMD": 3},
+        "MatrixVectorActivation_0": {"PE": 16, "SIMD": 3},
+        "ConvolutionInputGenerator_1": {"SIMD": 32},
+        "MatrixVectorActivation_1": {"PE": 32, "SIMD": 32},
+        "StreamingMaxPool_Batch_0": {},
+        "FMPadding_0": {"SIMD": 1},
+        "VectorVectorActivation_0": {"PE": 4, "SIMD": 1},
+        "LabelSelect_Batch_0": {"PE": 1},
+    }
+    assert [(fold["pe"], fold["simd"]) for fold in read(tmp_path, document).in_order] == [(16, 3), (32, 32), (4, 1)]

@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espalier.errors import PlanError
-from espalier.hw.design import generate
+from espalier.hw.design import Design, generate
 from espalier.hw.folding_file import Folding
 from espalier.hw.folds import choose_from
 from espalier.hw.operators import units
@@ -14,11 +15,14 @@ from espalier.hw.plan import LayerPlan
 from espalier.hw.planner import DEFAULT_MULTIPLIERS, plan, plan_table
 from espalier.hw.queues import analyse
 from espalier.ir.argmax import ArgMax
+from espalier.ir.conv2d import Conv2d
 from espalier.ir.dense import Dense
 from espalier.ir.flatten import Flatten
+from espalier.ir.max_pool import MaxPool2d
 from espalier.ir.threshold import Threshold
 from graphs import append, empty_graph
 
+pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 STEPS = np.arange(-20, 20, 13)
 
 
@@ -174,3 +178,56 @@ def test_table_has_a_row_for_each_stage():
     }
     assert rows["fc1"]["depths"] == {"fc1": design.stages["fc1"].depth}
     assert rows["best"]["engine"] is None
+
+
+CNV_FOLDS = ((16, 3), (32, 32), (16, 32), (16, 32), (4, 32), (1, 32), (1, 4), (1, 8), (5, 1))
+
+
+def cnv():
+    """The layers of BNN-PYNQ's CNV, with other weights."""
+    graph, channels = empty_graph((32, 32, 3)), 3
+    for layer, outputs in enumerate((64, 64, 128, 128, 256, 256)):
+        weights = np.resize(np.array([1, -1, -1]), (outputs, 3, 3, channels))
+        graph = append(graph, Conv2d, f"conv{layer}", weights=weights)
+        graph = append(graph, Threshold, f"conv{layer}_act", thresholds=np.zeros((outputs, 1), int))
+        channels = outputs
+        if layer in (1, 3):
+            graph = append(graph, MaxPool2d, f"pool{layer}", kernel=(2, 2), stride=(2, 2))
+    graph = append(graph, Flatten, "flat")
+    for layer, outputs in enumerate((512, 512, 10)):
+        weights = np.resize(np.array([1, -1, -1]), (outputs, channels))
+        graph, channels = append(graph, Dense, f"fc{layer}", weights=weights), outputs
+        if layer < 2:
+            graph = append(graph, Threshold, f"fc{layer}_act", thresholds=np.zeros((outputs, 1), int))
+    return graph
+
+
+def test_folding_of_finn_keeps_its_rate_on_cnv(monkeypatch):
+    monkeypatch.setattr(Design, "_set_depths", lambda design: None)
+    folding = Folding(in_order=tuple({"pe": pe, "simd": simd} for pe, simd in CNV_FOLDS))
+    design = Design(cnv(), plan(cnv(), folding=folding))
+    assert max(schedule.slots for schedule in design.schedules.values()) == 32_768
+    pools = [name for name in design.stages if name.startswith("pool")]
+    assert pools == ["pool1", "pool3"]  # with the lanes of the layers around them
+
+
+def test_large_network_is_planned_at_once():
+    graph = cnv()
+    start = time.process_time()
+    for fps in (100, 3000, 30_000):
+        plan(graph, fps=fps)
+    assert time.process_time() - start < 3
+
+
+def test_target_that_was_printed_can_be_asked_for():
+    graph = perceptron(12, 9)
+    for cycles in range(1, 109):
+        assert plan(graph, fps=100e6 / cycles)
+
+
+def test_depthwise_layer_has_no_simd():
+    weights = np.ones((4, 3, 3, 1), int)
+    graph = append(empty_graph((5, 5, 4)), Conv2d, "each", weights=weights, groups=4)
+    assert plan(graph, folding=Folding(in_order=({"pe": 2, "simd": 1},))).layers["each"].pe == 2
+    with pytest.raises(PlanError, match="each: simd 9, but only dense and convolution layers have one"):
+        plan(graph, folding=Folding(in_order=({"pe": 2, "simd": 9},)))
