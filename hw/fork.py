@@ -9,7 +9,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..ir.graph import IntType
-from .queue import Credits, Queue
+from .deep_queue import make_queue
+from .queue import Credits
 from .stream import beats_of
 from .timing import Schedule
 
@@ -36,7 +37,7 @@ class ForkStage(wiring.Component):
         fire, left = Signal(), []
         for branch, depth in enumerate(self.depths):
             m.submodules[f"credits_{branch}"] = credits = Credits(depth)
-            m.submodules[f"queue_{branch}"] = queue = Queue(depth, self.lanes_in, self.x_type)
+            m.submodules[f"queue_{branch}"] = queue = make_queue(depth, self.lanes_in, self.x_type)
             left.append(credits.left)
             m.d.comb += [
                 credits.take.eq(fire),

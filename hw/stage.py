@@ -9,7 +9,8 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .queue import Credits, Queue
+from .deep_queue import make_queue
+from .queue import Credits
 from .stream import Beats, beats_of
 from .timing import Schedule
 
@@ -56,7 +57,7 @@ class Stage(wiring.Component):
         registers. A stage of several inputs takes from all that the slot asks for at once, or from none.
         """
         m.submodules.credits = credits = Credits(self.depth)
-        m.submodules.queue = Queue(self.depth, self.lanes_out, self.y_type)
+        m.submodules.queue = make_queue(self.depth, self.lanes_out, self.y_type)
         wanted = takes if isinstance(takes, Mapping) else {"x": takes}
         fire, free = Signal(), Signal()
         there = {port: getattr(self, port).valid | ~Value.cast(take)[0] for port, take in wanted.items()}

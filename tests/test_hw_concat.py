@@ -22,7 +22,9 @@ def joined(pixels, widths, dtypes) -> Graph:
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])
-@pytest.mark.parametrize("lanes, made", [((1, 1), 1), ((4, 2), 3), ((2, 3), 4), ((8, 4), 12), ((3, 1), 12), ((8, 4), 2)])
+@pytest.mark.parametrize(
+    "lanes, made", [((1, 1), 1), ((4, 2), 3), ((2, 3), 4), ((8, 4), 12), ((3, 1), 12), ((8, 4), 2)]
+)
 def test_channels_of_two_streams_follow_one_another(lanes, made, stall):
     graph = joined((2, 2), (8, 4), (IntType(4), IntType(3, True)))
     folds = {node.name: LayerPlan(pe=count) for node, count in zip(graph.nodes, (*lanes, made))}
