@@ -33,6 +33,7 @@ def check(graph, stall):
         ((3, 3, 1), {"lanes": 4, "kernel": (2, 2), "padding": AROUND, "pad_value": -1}),
         ((4, 66, 1), {"lanes": 9, "kernel": (3, 3), "padding": AROUND}),
         ((3, 4, 1), {"lanes": 12, "kernel": (3, 4)}),
+        ((3, 3, 30), {"lanes": 120, "kernel": (2, 2)}),
     ],
 )
 def test_windows_are_exact(monkeypatch, shape, options, stall):
