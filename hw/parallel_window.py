@@ -138,7 +138,7 @@ class ParallelWindowStage(Stage):
             word = Signal(count * bits, reset_less=True)
             with m.If(late):
                 m.d.sync += word.eq(Cat(word[bits:], fresh))
-            return [word.word_select(row, bits) for row in range(count)]
+            return [Value.cast(word.word_select(row, bits)) for row in range(count)]
         style = {"ram_style": "block", "no_rw_check": 1} if self._is_block else {"ram_style": "distributed"}
         m.submodules.lines = lines = Memory(shape=count * bits, depth=self._width, init=[], attrs=style)
         m.submodules.column = column = Walk(self._width)
@@ -151,7 +151,7 @@ class ParallelWindowStage(Stage):
             write.data.eq(Cat(word[bits:], fresh)),
             write.en.eq(late),
         ]
-        return [word.word_select(row, bits) for row in range(count)]
+        return [Value.cast(word.word_select(row, bits)) for row in range(count)]
 
     def _pad(self, m: Module, places: Walk, window: list[list[Signal]]) -> list[Value]:
         """The channels of the window, with the padding in place of what lies outside the image."""

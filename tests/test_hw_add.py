@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -42,4 +44,4 @@ def test_a_tensor_may_be_added_to_itself(stall):
 def test_signed_digits_are_the_number(number):
     digits = signed_digits(number)
     assert sum(digit << place for place, digit in digits) == number
-    assert all(later - place > 1 for (place, _), (later, _) in zip(digits, digits[1:]))
+    assert all(later - place > 1 for (place, _), (later, _) in pairwise(digits))

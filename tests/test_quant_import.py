@@ -57,7 +57,11 @@ def exported(request, tmp_path_factory):
     assert len(recipe.keep) == len(find_couplings(recipe.network))
     prune_groups(model.groups(), recipe.keep, 9, 10)
     folded = fold_masks(model).eval()
-    return export(folded, inputs[:1], tmp_path_factory.mktemp("run") / "model.onnx"), inputs.numpy(), record_codes(folded, inputs)
+    return (
+        export(folded, inputs[:1], tmp_path_factory.mktemp("run") / "model.onnx"),
+        inputs.numpy(),
+        record_codes(folded, inputs),
+    )
 
 
 def test_codes_are_those_of_brevitas(exported):
