@@ -7,6 +7,7 @@ from espalier.hw.design import generate
 from espalier.hw.plan import LayerPlan, Plan
 from espalier.ir.dense import Dense
 from espalier.ir.graph import IntType
+from espalier.ir.threshold import Threshold
 from graphs import UINT4, add_dense, add_threshold, append, empty_graph, mlp, random_frames
 from hardware import assert_exact
 
@@ -85,3 +86,18 @@ def test_two_layers_with_unlike_lanes_are_exact_under_stalls():
     graph = add_dense(add_threshold(add_dense(empty_graph((13,)), rng, 11, 3), rng, 2), rng, 6, 1)
     plans = Plan(layers={"fc0": LayerPlan(pe=4, simd=3), "fc2": LayerPlan(pe=5, simd=7)})
     assert_exact(graph, plans, random_frames(graph, 4), 0.5, seed=3)
+
+
+@pytest.mark.parametrize("kind", ["signs", "binary"])
+@pytest.mark.parametrize("simd", [2, 3, 4, 5, 6, 7, 12, 18, 19, 32, 37])
+def test_any_number_of_bits_is_counted_exactly(simd, kind):
+    graph = dense_graph(3, 40, WEIGHTS[kind], IntType(1))
+    assert_exact(graph, plan(pe=2, simd=simd), random_frames(graph, 5))
+
+
+@pytest.mark.parametrize("thresholds", [[-99, 99, 0], [3, 3, 3]])
+@pytest.mark.parametrize("base", [-1, 0, 5])
+def test_a_single_threshold_of_any_base_is_exact(base, thresholds):
+    graph = dense_graph(3, 6, WEIGHTS["signs"], IntType(2, True))
+    graph = append(graph, Threshold, "act", thresholds=np.array(thresholds)[:, None], base=base)
+    assert_exact(graph, plan(pe=2, simd=4), random_frames(graph, 5))
