@@ -16,6 +16,7 @@ from .block_ram import absorb_output_registers
 from .carry import absorb_lookups
 from .devices import Device, find_device
 from .layers import find_layer_rates, find_layers
+from .memory_files import move_contents
 from .multiplier import absorb_multiplier_registers
 from .netlist import Absorbed, Module, count_cells, ports_of, read_netlist
 from .place import PathStep, Placement, fastest, place
@@ -122,7 +123,8 @@ def synthesize(
         raise PlanError(f"synth: needs a seed and a clock above 0 MHz, has seeds {list(seeds)} and {clock_mhz} MHz")
     try:
         work = _open_work(folder)
-        job = _Job(verilog, top, part, work, tuple(layers), dsp, jobs or os.cpu_count() or 1, timeout_s)
+        text = move_contents(verilog, work)
+        job = _Job(text, top, part, work, tuple(layers), dsp, jobs or os.cpu_count() or 1, timeout_s)
         try:
             report = _synthesize(job, clock_mhz, seeds if place and part.can_place else ())
         except ToolError as error:
