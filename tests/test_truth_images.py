@@ -16,22 +16,22 @@ def call(*arguments) -> None:
 
 
 def simulated(model, folder, *options, importing=(), multipliers=64, frames=2):
-    """The summary after all values and cycles of ``frames`` frames were found right, plain and stalled."""
+    """All values and cycles of ``frames`` frames are right, plain and stalled."""
     call("import", model, "-o", folder, *importing)
     call("plan", folder, "--multipliers", multipliers)
     call("generate", folder)
     call("simulate", folder, "--frames", frames, *options)
     summary = json.loads((folder / "summary.json").read_text())
     assert (summary["values_exact"], summary["cycles_exact"], summary["frames"]) == (True, True, frames)
-    return summary
 
 
-def train_and_simulate(recipe, folder, *training, options=()):
+def train_and_simulate(recipe, folder, *training):
     call("train", recipe, "-o", folder / "run", "--epochs", 1, *training)
-    summary = simulated(folder / "run", folder / "build", *options)
+    # CNV's 58 million products a frame would take a million cycles.
+    multipliers = 1024 if recipe.startswith("cnv") else 64
+    simulated(folder / "run", folder / "build", multipliers=multipliers)
     found = json.loads((folder / "build/import/import.json").read_text())
     assert found["agreement"]["unexplained"] == 0 and found["agreement"]["codes"] > 0
-    return summary
 
 
 @pytest.mark.torch
