@@ -35,9 +35,11 @@ def design(request, tmp_path_factory):
 
 
 def skips(design) -> dict[str, int]:
-    """Depths of the queues behind forks that hold more than a beat."""
+    """Depths of the queues behind forks and before joins that hold more than a beat."""
     forks = {name for name, stage in design.stages.items() if isinstance(stage, ForkStage)}
-    return {link.name: link.depth for link in design.links if link.producer in forks and link.depth > 1}
+    joins = {name for name, stage in design.stages.items() if name not in forks and len(stage.inputs) > 1}
+    branches = [link for link in design.links if link.producer in forks or link.consumer in joins]
+    return {link.name: link.depth for link in branches if link.depth > 1}
 
 
 def test_no_throughput_is_lost_against_endless_queues(design):
