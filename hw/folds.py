@@ -9,9 +9,8 @@ from ..errors import PlanError
 from ..ir.conv2d import Conv2d
 from ..ir.depth_to_space import DepthToSpace
 from ..ir.graph import TensorType
-from ..ir.max_pool import MaxPool2d
-from ..ir.sum_pool import SumPool2d
-from .pool import axis_of
+from ..ir.pool import Pool2d
+from .pool import axes_of
 from .sliding import Sliding
 from .unit import Unit
 
@@ -152,7 +151,7 @@ def _conv(unit: Unit) -> Space:
 def _sliding(unit: Unit) -> Sliding:
     """The windows that the unit's first operator sees, as its stages do."""
     node = unit.nodes[0]
-    assert isinstance(node, Conv2d | MaxPool2d | SumPool2d)
+    assert isinstance(node, Conv2d | Pool2d)
     rows, columns, _ = node.shape(unit.source)
     dilation = node.dilation if isinstance(node, Conv2d) else (1, 1)
     sliding = Sliding(unit.source, rows, columns, node.kernel, node.stride, dilation, node.padding, 0)
@@ -166,10 +165,8 @@ def _depthwise(unit: Unit) -> Space:
 def _pool(unit: Unit) -> Space:
     """Windows that do not overlap are reduced as their pixels come; others are read one tap after the other."""
     node = unit.nodes[0]
-    assert isinstance(node, MaxPool2d | SumPool2d)
-    windows, source = unit.result.shape, unit.source.shape
-    axes = [axis_of(source[i], node.kernel[i], node.stride[i], node.padding[i], windows[i]) for i in (0, 1)]
-    return _channels(unit, unit.source.pixels if all(axes) else _windowed(unit))
+    assert isinstance(node, Pool2d)
+    return _channels(unit, unit.source.pixels if axes_of(node, unit.source) else _windowed(unit))
 
 
 def _windowed(unit: Unit) -> int:

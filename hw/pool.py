@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from ..ir.graph import Bounds, IntType
+from ..ir.graph import Bounds, IntType, TensorType
 from ..ir.max_pool import MaxPool2d
-from ..ir.sum_pool import SumPool2d
+from ..ir.pool import Pool2d
 from .accumulators import BLOCK_CYCLES, Accumulators, Combine
 from .arithmetic import delay
 from .buffer import DEEPEST_LUT_RAM
@@ -51,6 +51,19 @@ def axis_of(size: int, kernel: int, stride: int, before: int, windows: int) -> A
     neighbours = np.concatenate([[-1], np.where(inside, number, -1), [-1]])
     first, last = neighbours[1:-1] != neighbours[:-2], neighbours[1:-1] != neighbours[2:]
     return Axis(inside, inside & first, inside & last, windows)
+
+
+def axes_of(node: Pool2d, source: TensorType) -> tuple[Axis, Axis] | None:
+    """Rows and columns of the image ``source``; None where the windows have to be sent one by one."""
+    sizes = zip(source.shape, node.kernel, node.stride, node.padding, node.shape(source), strict=False)
+    rows, columns = (axis_of(*size) for size in sizes)
+    return (rows, columns) if rows and columns else None
+
+
+def axes_of_taps(taps: int) -> tuple[Axis, Axis]:
+    """Of a window that comes tap by tap: one row, in which all places are one window."""
+    row, tap = np.ones(1, np.bool_), np.arange(taps)
+    return Axis(row, row, row, 1), Axis(tap >= 0, tap == 0, tap == taps - 1, 1)
 
 
 class Place(NamedTuple):
@@ -188,25 +201,22 @@ class PoolStage(Stage):
 def build_pool(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
     """One stage where windows do not overlap; else the stages of the window before it."""
     node, x_type = unit.nodes[0], unit.source.dtype
-    assert isinstance(node, MaxPool2d | SumPool2d)
-    (height, width, channels), windows = unit.source.shape, node.shape(unit.source)
-    groups = -(-channels // fold.pe)
+    assert isinstance(node, Pool2d)
+    groups = -(-unit.source.channels // fold.pe)
     is_max = isinstance(node, MaxPool2d)
     finish = Finish(unit.function, fold.pe, bounds[node.name], node.result)
-    rows = axis_of(height, node.kernel[0], node.stride[0], node.padding[0], windows[0])
-    columns = axis_of(width, node.kernel[1], node.stride[1], node.padding[1], windows[1])
+    axes = axes_of(node, unit.source)
     combine, passes, parts = _largest if is_max else _sum, 1, []
-    if rows is None or columns is None:
+    if axes is None:
         parts = sliding_window(
             unit.name, unit.source, fold.pe, node.kernel, node.stride, padding=node.padding,
             pad_value=x_type.low if is_max else 0, by_channel=True,
         )  # fmt: skip
         x_type = parts[-1].stage.y_type
-        taps, passes, groups = prod(node.kernel), prod(windows[:2]) * groups, 1
-        rows, columns = axis_of(1, 1, 1, 0, 1), axis_of(taps, taps, taps, 0, 1)
-    assert rows and columns
+        passes, groups = unit.result.pixels * groups, 1
+        axes = axes_of_taps(prod(node.kernel))
     stage = PoolStage(
-        Beats(fold.pe, x_type), rows, columns, groups, combine, finish,
+        Beats(fold.pe, x_type), *axes, groups, combine, finish,
         word_type=x_type if is_max else finish.x_type, passes=passes,
     )  # fmt: skip
     reads = parts[-1].makes if parts else unit.source

@@ -5,36 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import GraphError
-from .graph import Bounds, Ints, Node, TensorType
-from .windows import (
-    NO_PADDING,
-    Pair,
-    Sides,
-    checked_pair,
-    checked_sides,
-    count_windows,
-    image_shape,
-    pad_image,
-    reduce_windows,
-)
+from .graph import Bounds, Ints, TensorType
+from .pool import Pool2d
+from .windows import pad_image, reduce_windows
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPool2d(Node):
-    """(height, width, channels) becomes (rows, columns, channels); padding never wins."""
-
-    kernel: Pair
-    stride: Pair
-    padding: Sides = NO_PADDING
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "kernel", checked_pair(self.name, "kernel", self.kernel))
-        object.__setattr__(self, "stride", checked_pair(self.name, "stride", self.stride))
-        object.__setattr__(self, "padding", checked_sides(self.name, "padding", self.padding))
+class MaxPool2d(Pool2d):
+    """The largest value of each channel in each window; padding never wins."""
 
     def shape(self, x: TensorType) -> tuple[int, ...]:
-        height, width, channels = image_shape(self.name, x)
-        rows, columns = count_windows(self.name, (height, width), self.kernel, self.stride, (1, 1), self.padding)
+        rows, columns, channels = super().shape(x)
+        height, width = x.shape[:2]
         last = ((rows - 1) * self.stride[0], (columns - 1) * self.stride[1])
         top, left = self.padding[:2]
         if top >= self.kernel[0] or left >= self.kernel[1] or last[0] - top >= height or last[1] - left >= width:

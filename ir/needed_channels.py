@@ -12,6 +12,7 @@ from .flatten import Flatten
 from .graph import Bounds, Graph, Node
 from .max_pool import MaxPool2d
 from .pad import Pad
+from .pool import Pool2d
 from .requantize import Requantize
 from .slice import Slice
 from .sum_pool import SumPool2d
@@ -86,7 +87,7 @@ def _add_needed(node: Node, inputs: list[Mask], y: Mask, weighed: Mask) -> None:
             x |= weighed[y].any(axis=0)
         case Conv2d():
             _add_groups(x.reshape(node.groups, -1), y.reshape(node.groups, -1), weighed)
-        case Threshold() | Requantize() | Table() | Add() | MaxPool2d() | SumPool2d() | Pad() | Upsample2d():
+        case Threshold() | Requantize() | Table() | Add() | Pool2d() | Pad() | Upsample2d():
             _unite(y, *inputs)
         case Concat():
             parts = np.split(y, np.cumsum([mask.size for mask in inputs])[:-1])

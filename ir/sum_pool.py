@@ -5,37 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import GraphError
-from .graph import Bounds, Ints, Node, TensorType
-from .windows import (
-    NO_PADDING,
-    Pair,
-    Sides,
-    checked_pair,
-    checked_sides,
-    count_windows,
-    image_shape,
-    pad_image,
-    reduce_windows,
-)
+from .graph import Bounds, Ints
+from .pool import Pool2d
+from .windows import pad_image, reduce_windows
 
 
 @dataclass(frozen=True, eq=False)
-class SumPool2d(Node):
-    """(height, width, channels) becomes (rows, columns, channels); padding counts 0."""
-
-    kernel: Pair
-    stride: Pair
-    padding: Sides = NO_PADDING
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "kernel", checked_pair(self.name, "kernel", self.kernel))
-        object.__setattr__(self, "stride", checked_pair(self.name, "stride", self.stride))
-        object.__setattr__(self, "padding", checked_sides(self.name, "padding", self.padding))
-
-    def shape(self, x: TensorType) -> tuple[int, ...]:
-        height, width, channels = image_shape(self.name, x)
-        size = count_windows(self.name, (height, width), self.kernel, self.stride, (1, 1), self.padding)
-        return (*size, channels)
+class SumPool2d(Pool2d):
+    """The sum of each channel in each window; padding counts 0."""
 
     def evaluate(self, x: Ints) -> Ints:
         return reduce_windows(np.add, pad_image(x, self.padding, 0), self.kernel, self.stride)
