@@ -1,11 +1,15 @@
 """Read-only memories of weights and thresholds, in the style that the family has."""
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Array, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from .arithmetic import delay
 
 # Widths and depths of a block of 18 kbit, as ECP5 and 7-series have it.
 BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
@@ -27,6 +31,25 @@ def read_cycles(depth: int, style: str) -> int:
     return 3 if style == "block" else 1
 
 
+def split_into_banks(depth: int, width: int) -> list[int]:
+    """Depths of memories of one block's depth each: fewest blocks, then fewest memories; the last may be shallower.
+
+    Each starts at a multiple of its depth rounded up to a power of two.
+    """
+    shallow = BLOCK_SHAPES[0][1]
+    units, rest = -(-depth // shallow), depth % shallow
+    best: list[tuple[int, int, list[int]]] = [(0, 0, [])]  # blocks, memories, depths
+    for deep in range(1, units + 1):
+        choices = []
+        for wide, most in BLOCK_SHAPES:
+            blocks, banks, depths = best[max(0, deep - most // shallow)]
+            choices.append((blocks + -(-width // wide), banks + 1, [*depths, most]))
+        best.append(min(choices))
+    if units > 1 and rest and choose_style(rest, width) != "block" and best[-2][0] < best[-1][0]:
+        return [*sorted(best[-2][2], reverse=True), rest]
+    return sorted(best[-1][2], reverse=True)
+
+
 class Rom(wiring.Component):
     """``words[address]``, each ``width`` bits, ``latency`` cycles after the address; one word is a constant.
 
@@ -42,28 +65,49 @@ class Rom(wiring.Component):
         m = Module()
         width = len(self.word)
         if len(self._words) == 1:
-            m.d.comb += self.word.eq(Const(self._words[0], width))
+            m.d.comb += self.word.eq(self._read(m, "words", self._words, is_block=False))
             return m
         found = Signal(width, reset_less=True)
-        if self._style == "logic":
+        m.d.comb += self.word.eq(found)
+        if self._style == "block":
+            m.d.sync += found.eq(self._choose_bank(m))
+        elif self._style == "lut":
+            m.d.sync += found.eq(self._read(m, "words", self._words, is_block=False))
+        else:
             with m.Switch(self.address):
                 for address, word in enumerate(self._words[:-1]):
                     with m.Case(address):
                         m.d.sync += found.eq(Const(word, width))
                 with m.Default():  # the last word, and addresses that never come
                     m.d.sync += found.eq(Const(self._words[-1], width))
-            m.d.comb += self.word.eq(found)
-            return m
-        block = self._style == "block"
-        attrs = {"ram_style": "block", "rom_style": "block"} if block else {"ram_style": "logic"}
-        m.submodules.words = words = Memory(shape=width, depth=len(self._words), init=self._words, attrs=attrs)
-        read = words.read_port(domain="sync" if block else "comb")
-        m.d.comb += read.addr.eq(self.address)
-        m.d.sync += found.eq(read.data)
-        if not block:
-            m.d.comb += self.word.eq(found)
-            return m
-        beside = Signal(width, reset_less=True)
-        m.d.sync += beside.eq(found)
-        m.d.comb += self.word.eq(beside)
         return m
+
+    def _choose_bank(self, m: Module) -> Value:
+        """The word, two cycles after the address: in a block's own output register, which takes in nothing but that."""
+        depths = split_into_banks(len(self._words), len(self.word))
+        starts = [0, *accumulate(depths)]
+        banks = [self._read_bank(m, bank, *limits) for bank, limits in enumerate(pairwise(starts))]
+        bank = Signal(range(len(banks)))
+        with m.Switch(self.address):
+            for index, (start, depth) in enumerate(zip(starts, depths[:-1], strict=False)):
+                within = exact_log2(depth)
+                with m.Case(format(start >> within, f"0{len(self.address) - within}b") + "-" * within):
+                    m.d.comb += bank.eq(index)
+            with m.Default():
+                m.d.comb += bank.eq(len(banks) - 1)
+        return Value.cast(Array(banks)[delay(m, bank, 2, "bank")])
+
+    def _read_bank(self, m: Module, bank: int, start: int, end: int) -> Value:
+        words = self._words[start:end]
+        is_block = start == 0 or choose_style(len(words), len(self.word)) == "block"
+        found = self._read(m, f"words_{bank}", words, is_block=is_block)
+        return delay(m, found, 1 if is_block else 2, f"found_{bank}")
+
+    def _read(self, m: Module, name: str, words: Sequence[int], *, is_block: bool) -> Value:
+        if len(words) == 1:
+            return Const(words[0], len(self.word))
+        attrs = {"ram_style": "block", "rom_style": "block"} if is_block else {"ram_style": "logic"}
+        m.submodules[name] = memory = Memory(shape=len(self.word), depth=len(words), init=words, attrs=attrs)
+        read = memory.read_port(domain="sync" if is_block else "comb")
+        m.d.comb += read.addr.eq(self.address)
+        return read.data
