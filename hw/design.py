@@ -263,7 +263,10 @@ class Design:
 
     def _set_depths(self) -> None:
         """Queue depths: the plan's, and the smallest that cost no throughput for the rest."""
-        searched = smallest_depths(self.schedules, self.links, fixed=self._given_depths())
+        given = self._given_depths()
+        searched = smallest_depths(self.schedules, self.links, fixed=given)
+        while not self._hold(searched):
+            searched = smallest_depths(self.schedules, self.links, fixed=given)
         for place, channel in enumerate(self.channels):
             if channel.is_input:
                 continue
@@ -275,10 +278,20 @@ class Design:
             else:
                 stage.depth = depth
         self.buffers = [replace(link, depth=searched[link.name]) for link in self.buffers]
+
+    def _hold(self, places: Mapping[str, int]) -> bool:
+        """Give the buffers their sizes; False where that made a stage slower, so that other depths are needed."""
         for link in self.buffers:
             stage = self.stages[link.consumer]
             assert isinstance(stage, Stage)
-            stage.places = searched[link.name]
+            stage.hold(places[link.name])
+        is_same = True
+        for place, channel in enumerate(self.channels):
+            latency = channel.link.latency if channel.is_input else self.stages[channel.link.producer].latency
+            if latency != channel.link.latency:
+                self.channels[place] = replace(channel, link=replace(channel.link, latency=latency))
+                is_same = False
+        return is_same
 
     def _given_depths(self) -> Mapping[str, int]:
         """The plan's, or of a part those of the whole's queues between the same stages."""

@@ -9,6 +9,7 @@ from amaranth.lib.memory import Memory
 
 from ..ir.graph import IntType
 from .arithmetic import delay
+from .buffer import DEEPEST_LUT_RAM
 from .loops import LoopWalk, Nest, beginning, find_padding, shift, signed_bits
 from .stage import Ram, Stage
 from .stream import Beats, lane_shape, split
@@ -16,9 +17,6 @@ from .timing import NONE, Reads, Schedule
 
 # The walk's slot, counted from the one that fires next.
 AHEAD = 2
-
-# The least buffers that lie in LUT RAM, which is fast up to 64 places: more than the least may be worth having.
-MOST_IN_LUT_RAM = 48
 
 
 class WindowStage(Stage):
@@ -45,10 +43,8 @@ class WindowStage(Stage):
         self._nest, self._x_type, self._pad_value = nest, x_type, pad_value
         self._grouping, self._kept = grouping, lanes if kept is None else kept
         self._is_padded = bool(nest.padded.any())
-        self._is_block = nest.least_places > MOST_IN_LUT_RAM
-        self._found = 3 if self._is_block else 1
-        # One cycle more: the queue's own.
-        self.latency = self._found + 1
+        self._is_block = False
+        self.hold(nest.least_places)
         self.schedule = Schedule(
             reads={"buffer": Reads(np.where(nest.waits, nest.address, NONE), nest.frees, delay=2)},
             starts={"y": np.ones(nest.slots, np.bool_)},
@@ -57,6 +53,13 @@ class WindowStage(Stage):
         self.fill = Schedule(takes={"x": every}, starts={"buffer": every})
         values = (x_type.low, x_type.high, *([pad_value] if self._is_padded else ()))
         super().__init__({"x": Beats(lanes, x_type)}, Beats(lanes, IntType.of_range(min(values), max(values))))
+
+    def hold(self, places: int) -> None:
+        self._is_block = self._is_block or places > DEEPEST_LUT_RAM
+        self._found = 3 if self._is_block else 1
+        # One cycle more: the queue's own.
+        self.latency = self._found + 1
+        super().hold(places)
 
     @property
     def ram(self) -> Ram:

@@ -30,7 +30,7 @@ class Stage(wiring.Component):
     at ``y``; depth: beats that the output queue holds, which may be set until the stage is elaborated.
     fill: of a stage with a buffer, the schedule of a second process, which takes ``x`` and starts the beats of
     "buffer"; ``schedule`` then reads its port "buffer". visible: cycles from such a write until the beat can be read;
-    places: beats that the buffer holds, which may be set like ``depth``.
+    places: beats that the buffer holds, which ``hold`` sets.
     """
 
     schedule: Schedule
@@ -49,6 +49,10 @@ class Stage(wiring.Component):
     def ram(self) -> Ram | None:
         """What the stage keeps pixels in, if it does."""
         return None
+
+    def hold(self, places: int) -> None:
+        """Set the buffer's size, until the stage is elaborated; a larger one may have a higher latency."""
+        self.places = places
 
     def issue(self, m: Module, takes: Mapping[str, Value] | Value | int, starts: Value | int) -> Signal:
         """The issue controller: the bit that the present slot fires.

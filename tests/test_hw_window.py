@@ -47,6 +47,14 @@ def test_windows_are_exact(monkeypatch, shape, options, stall):
     check(windows_graph(monkeypatch, shape, **options), stall)
 
 
+@pytest.mark.parametrize("places, style", [({}, "lut"), ({"taps_buffer": 64}, "lut"), ({"taps_buffer": 65}, "block")])
+def test_a_large_buffer_goes_to_block_ram_however_small_it_could_be(monkeypatch, places, style):
+    graph = windows_graph(monkeypatch, (8, 8, 2), lanes=1, kernel=(3, 3), padding=AROUND)
+    stage = generate(graph, Plan(layers=LAYERS, depths=places)).stages["taps"]
+    assert stage.ram.style == style and stage.latency == {"lut": 2, "block": 4}[style]
+    check(graph, 0.3, places)
+
+
 @pytest.mark.parametrize("lanes", [1, 2, 3])
 def test_filter_groups_follow_one_another(monkeypatch, lanes):
     options = {"kernel": (3, 2), "padding": (0, 1, 1, 0), "pad_value": -5, "groups": 2, "repeats": 2}
