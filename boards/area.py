@@ -19,7 +19,8 @@ _XILINX_MEMORIES = {
 class Area:
     """Cells of a netlist.
 
-    lut: lookup tables (LUT4 on ECP5; on Xilinx LUT1 to LUT6, each as one). carry: CCU2C, or CARRY4 and CARRY8.
+    lut: lookup tables (LUT4 on ECP5; on Xilinx LUT1 to LUT6 and inverters, each as one). carry: CCU2C, or CARRY4 and
+    CARRY8.
     lutram: DPR16X4 on ECP5; on Xilinx the lookup tables that serve as memory. bram: block RAMs of 18 kbit.
     """
 
@@ -40,7 +41,7 @@ def measure(cells: Mapping[str, int], device: Device) -> Area:
             bram=count["DP16KD"], dsp=count["MULT18X18D"],
         )  # fmt: skip
     return Area(
-        lut=sum(count[f"LUT{inputs}"] for inputs in range(1, 7)),
+        lut=sum(count[f"LUT{inputs}"] for inputs in range(1, 7)) + count["INV"],
         carry=count["CARRY4"] + count["CARRY8"],
         lutram=sum(luts * count[name] for name, luts in _XILINX_MEMORIES.items()),
         ff=sum(count[name] for name in ("FDRE", "FDSE", "FDCE", "FDPE")),

@@ -142,7 +142,7 @@ def _drop_optional_inputs(graph: onnx.GraphProto) -> None:
 def _translate_rounding(node: onnx.NodeProto) -> None:
     for attribute in node.attribute:
         if attribute.name == "rounding_mode":
-            mode = attribute.s.decode()
+            mode = attribute.s.decode().upper()
             if mode not in _ROUNDING:
                 raise GraphError(f"{node.name}: QONNX has no rounding mode {mode}; use one of {', '.join(_ROUNDING)}")
             attribute.s = _ROUNDING[mode].encode()

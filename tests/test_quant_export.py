@@ -20,6 +20,7 @@ from brevitas.quant import (  # noqa: E402
     Int8WeightPerChannelFloat,
     Int8WeightPerTensorFloat,
     SignedBinaryWeightPerTensorConst,
+    TruncTo8bit,
     Uint8ActPerTensorFloat,
 )
 
@@ -147,6 +148,16 @@ def test_signed_integers_of_one_bit_name_the_layer(tmp_path):
     model(torch.randn(8, 4))
     with pytest.raises(GraphError, match="layer0: a signed quantizer of 1 bit gives -1 and 0, .* or bit_width=2"):
         export(model, torch.rand(1, 4), tmp_path / "m.onnx")
+
+
+def test_pools_that_truncate_are_spelled_as_qonnx_does(tmp_path):
+    """Brevitas writes their rounding in lower case."""
+    pool = torch.nn.Sequential(
+        qnn.QuantIdentity(bit_width=8, return_quant_tensor=True),
+        qnn.TruncAvgPool2d(2, trunc_quant=TruncTo8bit, bit_width=4),
+    )
+    graph = onnx.load(export(pool, torch.rand(1, 2, 4, 4), tmp_path / "m.onnx")).graph
+    assert b"FLOOR" in {a.s for node in graph.node if node.op_type == "Trunc" for a in node.attribute}
 
 
 def test_unknown_rounding_names_the_node(tmp_path):
