@@ -1,9 +1,10 @@
 """Read-only memories of weights and thresholds, in the style that the family has."""
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
+from typing import NamedTuple
 
-from amaranth.hdl import Array, Const, Module, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -31,23 +32,33 @@ def read_cycles(depth: int, style: str) -> int:
     return 3 if style == "block" else 1
 
 
-def split_into_banks(depth: int, width: int) -> list[int]:
-    """Depths of memories of one block's depth each: fewest blocks, then fewest memories; the last may be shallower.
+class Bank(NamedTuple):
+    """``depth`` words, in memories of ``width`` bits side by side."""
 
-    Each starts at a multiple of its depth rounded up to a power of two.
+    depth: int
+    width: int
+
+
+def split_into_banks(depth: int, width: int) -> list[Bank]:
+    """Memories of one block's depth each: the fewest blocks, then the fewest banks; the last may be shallower.
+
+    Each bank starts at a multiple of its depth rounded up to a power of two. yosys would make deep memories of many
+    wide, shallow blocks, and choose between them.
     """
     shallow = BLOCK_SHAPES[0][1]
     units, rest = -(-depth // shallow), depth % shallow
-    best: list[tuple[int, int, list[int]]] = [(0, 0, [])]  # blocks, memories, depths
+    best: list[tuple[int, int, list[Bank]]] = [(0, 0, [])]  # blocks, how many banks, banks
     for deep in range(1, units + 1):
         choices = []
         for wide, most in BLOCK_SHAPES:
-            blocks, banks, depths = best[max(0, deep - most // shallow)]
-            choices.append((blocks + -(-width // wide), banks + 1, [*depths, most]))
+            blocks, count, banks = best[max(0, deep - most // shallow)]
+            bank = Bank(most, wide if most > shallow else width)
+            choices.append((blocks + -(-width // wide), count + 1, [*banks, bank]))
         best.append(min(choices))
+    chosen = sorted(best[-1][2], reverse=True)
     if units > 1 and rest and choose_style(rest, width) != "block" and best[-2][0] < best[-1][0]:
-        return [*sorted(best[-2][2], reverse=True), rest]
-    return sorted(best[-1][2], reverse=True)
+        chosen = [*sorted(best[-2][2], reverse=True), Bank(rest, width)]
+    return chosen
 
 
 class Rom(wiring.Component):
@@ -65,14 +76,14 @@ class Rom(wiring.Component):
         m = Module()
         width = len(self.word)
         if len(self._words) == 1:
-            m.d.comb += self.word.eq(self._read(m, "words", self._words, is_block=False))
+            m.d.comb += self.word.eq(self._read(m, "words", self._words, width, is_block=False))
             return m
         found = Signal(width, reset_less=True)
         m.d.comb += self.word.eq(found)
         if self._style == "block":
             m.d.sync += found.eq(self._choose_bank(m))
         elif self._style == "lut":
-            m.d.sync += found.eq(self._read(m, "words", self._words, is_block=False))
+            m.d.sync += found.eq(self._read(m, "words", self._words, width, is_block=False))
         else:
             with m.Switch(self.address):
                 for address, word in enumerate(self._words[:-1]):
@@ -84,30 +95,34 @@ class Rom(wiring.Component):
 
     def _choose_bank(self, m: Module) -> Value:
         """The word, two cycles after the address: in a block's own output register, which takes in nothing but that."""
-        depths = split_into_banks(len(self._words), len(self.word))
-        starts = [0, *accumulate(depths)]
-        banks = [self._read_bank(m, bank, *limits) for bank, limits in enumerate(pairwise(starts))]
-        bank = Signal(range(len(banks)))
+        banks = split_into_banks(len(self._words), len(self.word))
+        starts = [0, *accumulate(bank.depth for bank in banks)]
+        found = [self._read_bank(m, place, start, bank) for place, (start, bank) in enumerate(zip(starts, banks))]
+        chosen = Signal(range(len(banks)))
         with m.Switch(self.address):
-            for index, (start, depth) in enumerate(zip(starts, depths[:-1], strict=False)):
-                within = exact_log2(depth)
+            for place, (start, bank) in enumerate(zip(starts, banks[:-1])):
+                within = exact_log2(bank.depth)
                 with m.Case(format(start >> within, f"0{len(self.address) - within}b") + "-" * within):
-                    m.d.comb += bank.eq(index)
+                    m.d.comb += chosen.eq(place)
             with m.Default():
-                m.d.comb += bank.eq(len(banks) - 1)
-        return Value.cast(Array(banks)[delay(m, bank, 2, "bank")])
+                m.d.comb += chosen.eq(len(banks) - 1)
+        return Value.cast(Array(found)[delay(m, chosen, 2, "bank")])
 
-    def _read_bank(self, m: Module, bank: int, start: int, end: int) -> Value:
-        words = self._words[start:end]
+    def _read_bank(self, m: Module, place: int, start: int, bank: Bank) -> Value:
+        words = self._words[start : start + bank.depth]
         is_block = start == 0 or choose_style(len(words), len(self.word)) == "block"
-        found = self._read(m, f"words_{bank}", words, is_block=is_block)
-        return delay(m, found, 1 if is_block else 2, f"found_{bank}")
+        parts = []
+        for low in range(0, len(self.word), bank.width):
+            width = min(bank.width, len(self.word) - low)
+            fields = [word >> low & ((1 << width) - 1) for word in words]
+            parts.append(self._read(m, f"words_{place}_{low}", fields, width, is_block=is_block))
+        return delay(m, Cat(*parts), 1 if is_block else 2, f"found_{place}")
 
-    def _read(self, m: Module, name: str, words: Sequence[int], *, is_block: bool) -> Value:
+    def _read(self, m: Module, name: str, words: Sequence[int], width: int, *, is_block: bool) -> Value:
         if len(words) == 1:
-            return Const(words[0], len(self.word))
+            return Const(words[0], width)
         attrs = {"ram_style": "block", "rom_style": "block"} if is_block else {"ram_style": "logic"}
-        m.submodules[name] = memory = Memory(shape=len(self.word), depth=len(words), init=words, attrs=attrs)
+        m.submodules[name] = memory = Memory(shape=width, depth=len(words), init=words, attrs=attrs)
         read = memory.read_port(domain="sync" if is_block else "comb")
         m.d.comb += read.addr.eq(self.address)
         return read.data
