@@ -82,7 +82,7 @@ def collect_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
         for key, tensor in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{name}:{key}"] = tensor
     tensors["random"] = torch.get_rng_state()
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
 
 def restore_state(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -100,7 +100,9 @@ def restore_state(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: M
             parameter, key = name.removeprefix("optimizer.").rsplit(":", 1)
             if parameter not in parameters:
                 raise BuildError(f"checkpoint: {name} belongs to no parameter of the model; train anew")
-            optimizer.state[parameters[parameter]][key] = tensor.clone()
+            # Optimizers count their steps on the CPU.
+            device = parameters[parameter].device if tensor.ndim else "cpu"
+            optimizer.state[parameters[parameter]][key] = tensor.to(device, copy=True)
     if "random" not in tensors:
         raise BuildError("checkpoint: the random generator's state is missing; train anew")
     torch.set_rng_state(tensors["random"])

@@ -1,6 +1,7 @@
 """Masks: what every pruning method decides on; they live in the model, and physical narrowing comes after export."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,15 +12,23 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 class ChannelMask(nn.Module):
-    """Multiplies the channels, axis 1, by 1 where kept and by 0 where dropped."""
+    """Multiplies the channels, axis 1, by 1 where kept and by 0 where dropped.
+
+    rectified: only ReLUs follow. watchers: are shown all values before the mask, behind such a ReLU, while training.
+    """
 
     kept: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, rectified: bool = False) -> None:
         super().__init__()
         self.register_buffer("kept", torch.ones(channels))
+        self.rectified = rectified
+        self.watchers: list[Callable[[Tensor], None]] = []
 
     def forward(self, values: Tensor) -> Tensor:
+        if self.training:
+            for watch in self.watchers:
+                watch(values.relu() if self.rectified else values)
         return values * self.kept.view(1, -1, *[1] * (values.ndim - 2))
 
 
@@ -63,12 +72,16 @@ class ChannelGroup:
     @property
     def kept(self) -> Tensor:
         """Which channels are kept, bool of shape (channels,)."""
-        return self._of(self.writers[0].mask.kept, self.writers[0]) > 0
+        return self.of(self.writers[0].mask.kept, self.writers[0]) > 0
+
+    def mask(self, kept: Tensor) -> None:
+        """Mask the channels that are not in ``kept``, bool of shape (channels,); another mask may bring them back."""
+        for writer in self.writers:
+            self.of(writer.mask.kept, writer).copy_(kept)
 
     def keep(self, kept: Tensor) -> None:
         """Drop the channels that are not in ``kept``, bool of shape (channels,); dropped ones do not come back."""
-        for writer in self.writers:
-            self._of(writer.mask.kept, writer).mul_(kept)
+        self.mask(kept & self.kept)
         self.hold()
 
     def hold(self) -> None:
@@ -85,9 +98,10 @@ class ChannelGroup:
         for writer in self.writers:
             norm = writer.norm
             for tensor, value in zip((norm.weight, norm.bias, norm.running_mean, norm.running_var), (0, 0, 0, 1)):
-                self._of(tensor.detach(), writer)[dropped] = value
+                self.of(tensor.detach(), writer)[dropped] = value
 
-    def _of(self, tensor: Tensor, writer: Writer) -> Tensor:
+    def of(self, tensor: Tensor, writer: Writer) -> Tensor:
+        """The part of a tensor along a writer's channels that is this group's."""
         return tensor[writer.start : writer.start + self.channels]
 
 

@@ -17,6 +17,7 @@ from .networks.layers import (
     Input,
     Layer,
     MaxPool,
+    Network,
     PixelShuffle,
     Upsample,
     Weighted,
@@ -103,7 +104,8 @@ class QuantNetwork(nn.Module):
             channels = builder.shapes[layer.name][0]
             norm = f"{layer.name}_norm"
             self._add(norm, make_norm(layer, channels, builder.recipe.network.normalized), f"{layer.name}_sums")
-            self._add(f"{layer.name}_mask", ChannelMask(channels), norm, result=layer.name)
+            mask = ChannelMask(channels, rectified=_is_rectified(builder.recipe.network, layer.name))
+            self._add(f"{layer.name}_mask", mask, norm, result=layer.name)
         else:
             self._add(layer.name, builder.make(layer, sources), *sources)
 
@@ -147,6 +149,13 @@ class _Builder:
                 power_of_two=layer.power_of_two,
             )  # fmt: skip
         return _make_plain(layer)
+
+
+def _is_rectified(network: Network, name: str) -> bool:
+    """Whether a ReLU is all that reads the layer's result."""
+    quantizers = {layer.name: layer for layer in network.activations}
+    readers = [layer for layer in network.layers if name in network.sources()[layer.name]]
+    return all(isinstance(layer, Activation) and not quantizers[layer.shares or layer.name].signed for layer in readers)
 
 
 def _make_plain(layer: Layer) -> nn.Module:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import GraphError
+from .bits import BITS, FLOAT
 from .networks.coupling import find_couplings
 from .networks.layers import Network
 from .networks.mlp import with_hidden
 from .recipes import Recipe
 
-BITS = range(1, 9)
 Numbers = str | float | Sequence[float]
 
 
@@ -30,9 +30,9 @@ def override(
 ) -> Recipe:
     """``recipe`` with the options that are not None; raises GraphError naming the option.
 
-    Lists are given as sequences or as text ("4,4,2"); one number serves all. hidden: of perceptrons only. prune: per
-    group of coupled channels the share to remove (0.5) or, from 1 on, the number of channels to keep (37); 0 prunes
-    nothing.
+    Lists are given as sequences or as text ("4,4,2"); one number serves all. Bits are 1 to 8, or 32 for real numbers.
+    hidden: of perceptrons only. prune: per group of coupled channels the share to remove (0.5) or, from 1 on, the
+    number of channels to keep (37); 0 prunes nothing.
     """
     if hidden is not None:
         recipe = _with_hidden(recipe, hidden)
@@ -120,7 +120,8 @@ def _whole(option: str, value: float, low: int, high: int) -> int:
 
 
 def _bits(option: str, values: Numbers, names: Sequence[str], what: str) -> tuple[int, ...]:
-    return tuple(_whole(option, value, BITS[0], BITS[-1]) for value in _for_each(option, values, names, what))
+    numbers = _for_each(option, values, names, what)
+    return tuple(FLOAT if value == FLOAT else _whole(option, value, BITS[0], BITS[-1]) for value in numbers)
 
 
 def _refit(bits: tuple[int, ...], layers: int) -> tuple[int, ...]:

@@ -14,11 +14,12 @@ from brevitas.quant import (
 )
 from torch import nn
 
+from .bits import FLOAT
 from .networks.layers import Conv, ConvTranspose, Dense, DepthwiseConv, Shape, Weighted
 
 
 def make_weighted(layer: Weighted, inputs: Shape, bits: int, per_channel: bool) -> Any:
-    """A layer without bias whose weights have ``bits`` bits, narrow range; 1 bit is bipolar with scale 1."""
+    """A layer without bias with weights of ``bits`` bits, narrow range; 1 bit is bipolar with scale 1, FLOAT real."""
     options: dict[str, Any] = {"bias": False, "weight_quant": _weight_quantizer(bits, per_channel)}
     if not isinstance(layer, Dense):
         options |= {"kernel_size": layer.kernel, "stride": layer.stride, "padding": layer.padding}
@@ -53,7 +54,14 @@ def make_activation(
     bits: int, *, signed: bool, rectify: bool, learned: bool, limit: float, narrow: bool = True,
     power_of_two: bool = False,
 ) -> nn.Module:  # fmt: skip
-    """A quantizer to ``bits`` bits of what lies between -limit, or 0 if unsigned, and limit; bipolar at 1 bit."""
+    """A quantizer to ``bits`` bits of what lies between -limit, or 0 if unsigned, and limit; bipolar at 1 bit.
+
+    FLOAT bits: only what the quantizer does to real numbers, which is to clip at fixed limits and to rectify.
+    """
+    if bits == FLOAT:
+        if signed and not learned:
+            return nn.Hardtanh(-limit, limit)
+        return nn.ReLU() if rectify and not signed else nn.Identity()
     if bits == 1:
         return qnn.QuantIdentity(act_quant=_let(SignedBinaryActPerTensorConst, scaling_init=1.0))
     kind = ScalingImplType.PARAMETER if learned else ScalingImplType.CONST
@@ -67,6 +75,8 @@ def make_activation(
 
 
 def _weight_quantizer(bits: int, per_channel: bool) -> Any:
+    if bits == FLOAT:
+        return None
     if bits == 1:
         return _let(SignedBinaryWeightPerTensorConst, scaling_const=1.0)
     return _let(Int8WeightPerChannelFloat if per_channel else Int8WeightPerTensorFloat, bit_width=bits)

@@ -26,7 +26,8 @@ pytest.importorskip("brevitas", reason="needs the train extra")
 from espalier.quant.export import export  # noqa: E402
 from espalier.quant.masks import fold_masks  # noqa: E402
 from espalier.quant.model import QuantNetwork  # noqa: E402
-from espalier.quant.prune import prune_groups  # noqa: E402
+from espalier.quant.pruning.criteria import spread  # noqa: E402
+from espalier.quant.pruning.scheduled import prune_now  # noqa: E402
 from espalier.quant.truth import record_codes  # noqa: E402
 
 NETWORKS = {
@@ -55,7 +56,7 @@ def exported(request, tmp_path_factory):
     for _ in range(3):
         model(inputs)
     assert len(recipe.keep) == len(find_couplings(recipe.network))
-    prune_groups(model.groups(), recipe.keep, 9, 10)
+    prune_now(model.groups(), recipe.keep, spread)
     folded = fold_masks(model).eval()
     return (
         export(folded, inputs[:1], tmp_path_factory.mktemp("run") / "model.onnx"),

@@ -22,7 +22,8 @@ pytest.importorskip("brevitas", reason="needs the train extra")
 from espalier.quant.export import export  # noqa: E402
 from espalier.quant.masks import describe_masks, fold_masks  # noqa: E402
 from espalier.quant.model import QuantNetwork  # noqa: E402
-from espalier.quant.prune import channels_in_epoch, keep_largest, magnitude, prune_groups  # noqa: E402
+from espalier.quant.pruning.criteria import spread  # noqa: E402
+from espalier.quant.pruning.scheduled import prune_now  # noqa: E402
 from espalier.quant.truth import record_codes  # noqa: E402
 
 
@@ -62,7 +63,7 @@ def pruned_model(kind):
         for writer in group.writers:
             torch.nn.init.normal_(writer.norm.weight)
             torch.nn.init.normal_(writer.norm.bias)
-    prune_groups(model.groups(), recipe.keep, 9, 10)
+    prune_now(model.groups(), recipe.keep, spread)
     return model.eval(), torch.rand(shape) * (given.high - given.low) + given.low
 
 
@@ -133,20 +134,23 @@ def test_dropped_channels_do_not_sway_the_scale():
 
 def test_the_least_important_channels_go_first():
     group = pruned_model("signed")[0].groups()[1]
-    importance = magnitude(group)
-    keep_largest(group, importance, 10)
+    importance = spread(group)
+    prune_now([group], [10], spread)
     assert set(torch.nonzero(group.kept).flatten().tolist()) <= set(torch.argsort(importance)[-10:].tolist())
 
 
 def test_dropped_channels_do_not_come_back():
     group = pruned_model("signed")[0].groups()[0]
     before = group.kept
-    keep_largest(group, torch.rand(64), 4)
+    prune_now([group], [4], lambda group: torch.rand(group.channels))
     assert int(group.kept.sum()) == 4 and not (group.kept & ~before).any()
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 5, 60])
-def test_widths_fall_to_the_target_in_time(epochs):
-    widths = [channels_in_epoch(64, 37, epoch, epochs) for epoch in range(epochs)]
-    assert widths == sorted(widths, reverse=True) and widths[-1] == 37
-    assert epochs < 5 or widths[epochs * 3 // 5 - 1] == 37
+def test_channels_that_are_only_masked_come_back():
+    model, inputs = pruned_model("unsigned")
+    before, group = model(inputs), model.groups()[0]
+    all_of_them = group.kept
+    group.mask(all_of_them & (torch.rand(group.channels) < 0.5))
+    assert not torch.equal(model(inputs), before)
+    group.mask(all_of_them)
+    assert torch.equal(model(inputs), before)

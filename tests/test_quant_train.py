@@ -120,7 +120,7 @@ def test_progress_tells_the_score_early(tmp_path):
 
 def test_a_loss_that_is_no_number_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", lambda logits, labels: logits.sum() * float("nan"))
-    with pytest.raises(GraphError, match="epoch 1: loss is nan; lower --learning-rate, now 0.01"):
+    with pytest.raises(GraphError, match="epoch 1, batch 1: loss is nan; lower --learning-rate, now 0.01"):
         train(RECIPE, tmp_path)
 
 
@@ -155,7 +155,7 @@ def test_every_task_trains_the_same_twice(task, tmp_path):
 
 @pytest.mark.parametrize("task", SMALL)
 def test_runs_of_every_task_tell_their_score_again(task, tmp_path):
-    recipe = override(SMALL[task], images=64, epochs=1)
+    recipe = override(SMALL[task], images=128, epochs=1)
     assert train(recipe, tmp_path, data=DIGITS) == train(recipe, tmp_path, data=DIGITS)
     test, truth = np.load(tmp_path / "test.npz"), np.load(tmp_path / "truth.npz")
     wanted = test["labels" if task == "classify" else "targets"]
@@ -163,8 +163,8 @@ def test_runs_of_every_task_tell_their_score_again(task, tmp_path):
 
 
 def test_truth_is_cut_to_its_size(tmp_path, monkeypatch):
-    monkeypatch.setattr("espalier.quant.train.TRUTH_BYTES", 50_000)
-    metrics = train(override(SMALL["segment"], images=64, epochs=1), tmp_path, data=DIGITS)
+    monkeypatch.setattr("espalier.quant.finish.TRUTH_BYTES", 50_000)
+    metrics = train(override(SMALL["segment"], images=128, epochs=1), tmp_path, data=DIGITS)
     assert 0 < metrics.truth_images < metrics.images == 449
     truth = np.load(tmp_path / "truth.npz")
     assert {len(truth[name]) for name in truth} == {metrics.truth_images}

@@ -1,0 +1,72 @@
+"""What a finished model leaves in its run folder, from which hardware can be made."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .data import Dataset
+from .evaluate import BATCH, evaluate, score_of
+from .export import export
+from .files import write_arrays, write_json
+from .fit import History
+from .masks import describe_masks, fold_masks
+from .model import QuantNetwork
+from .recipes import Recipe
+from .tasks import find_task
+from .truth import record_codes, samples_within
+
+TRUTH_BYTES = 100_000_000  # of codes in truth.npz, before compression
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The finished model on the whole test set: ``score`` is its accuracy, psnr_db or iou, as ``metric`` says.
+
+    images: of the test set. baseline: the score of what the network has to beat, such as bicubic interpolation.
+    truth_images: how many of the first test images truth.npz holds.
+    """
+
+    metric: str
+    score: float
+    images: int
+    epochs: int
+    train_images: int
+    truth_images: int
+    baseline: float | None
+
+    def record(self) -> dict[str, Any]:
+        """The values as JSON, the score under the name of its metric."""
+        values = asdict(self)
+        del values["score"]
+        return {self.metric: self.score} | values
+
+    @classmethod
+    def of_record(cls, record: dict[str, Any]) -> "Metrics":
+        values = dict(record)
+        return cls(score=values.pop(values["metric"]), **values)
+
+
+def finish(model: QuantNetwork, recipe: Recipe, dataset: Dataset, folder: Path, history: History) -> Metrics:
+    """Score ``model`` and write its files into ``folder``; model.onnx, written last, says that all are there."""
+    folded = fold_masks(model).eval()
+    inputs, targets = dataset.test_inputs, dataset.test_targets
+    baseline = dataset.baseline
+    sample = torch.from_numpy(inputs[: samples_within(TRUTH_BYTES, folded, torch.from_numpy(inputs[:1]))])
+    metrics = Metrics(
+        metric=find_task(recipe.task).metric,
+        score=evaluate(folded, recipe, inputs, targets),
+        images=len(targets),
+        epochs=len(history),
+        train_images=len(dataset.train_inputs),
+        truth_images=len(sample),
+        baseline=None if baseline is None else score_of(recipe, *map(torch.from_numpy, (baseline, targets))),
+    )
+    kind = "labels" if recipe.task == "classify" else "targets"
+    write_arrays(folder / "test.npz", {"inputs": inputs, kind: targets})
+    write_arrays(folder / "truth.npz", record_codes(folded, sample, BATCH))
+    write_json(folder / "prune.json", {"groups": describe_masks(model.groups())})
+    write_json(folder / "metrics.json", {"history": history, "result": metrics.record()})
+    export(folded, torch.from_numpy(inputs[:1]).float(), folder / "model.onnx")
+    return metrics
