@@ -16,6 +16,7 @@ from ..errors import BuildError
 from .files import read_json, write_bytes, write_json
 
 KEPT_CHECKPOINTS = 2
+MODEL = "model."  # before the names of the model's tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +76,24 @@ def _records(folder: Path) -> list[Path]:
     return sorted(folder.glob("epoch-*.json"), key=lambda path: (len(path.name), path.name))
 
 
+def model_state(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of the model's tensors, by name."""
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """The reverse of ``model_state``; raises BuildError naming ``where`` and a tensor that does not fit the model."""
+    # Copied in place: Brevitas' load_state_dict makes new parameters, of which an optimizer would know nothing.
+    for name, tensor in model.state_dict().items():
+        found = tensors.get(name)
+        if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
+            raise BuildError(f"{where}: {name} is {_describe(found)}, the model needs {_describe(tensor)}; train anew")
+        tensor.copy_(found)
+
+
 def collect_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Copies of the model's, the optimizer's and the random generator's state, by name."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = {MODEL + name: tensor for name, tensor in model_state(model).items()}
     for name, parameter in model.named_parameters():
         for key, tensor in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{name}:{key}"] = tensor
@@ -88,13 +104,8 @@ def collect_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
 def restore_state(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """The reverse of ``collect_state``; raises BuildError naming a tensor that does not fit the model."""
     parameters = dict(model.named_parameters())
-    # Copied in place: Brevitas' load_state_dict makes new parameters, of which the optimizer would know nothing.
-    for name, tensor in model.state_dict().items():
-        found = tensors.get(f"model.{name}")
-        if found is None or found.shape != tensor.shape or found.dtype != tensor.dtype:
-            wanted = _describe(tensor)
-            raise BuildError(f"checkpoint: {name} is {_describe(found)}, the model needs {wanted}; train anew")
-        tensor.copy_(found)
+    found = {name.removeprefix(MODEL): tensor for name, tensor in tensors.items() if name.startswith(MODEL)}
+    restore_model(model, found, "checkpoint")
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             parameter, key = name.removeprefix("optimizer.").rsplit(":", 1)

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save as save_tensors
 
+from .checkpoint import model_state
 from .data import Dataset
 from .evaluate import BATCH, evaluate, score_of
 from .export import export
-from .files import write_arrays, write_json
+from .files import write_arrays, write_bytes, write_json
 from .fit import History
 from .masks import describe_masks, fold_masks
 from .model import QuantNetwork
@@ -67,6 +69,8 @@ def finish(model: QuantNetwork, recipe: Recipe, dataset: Dataset, folder: Path, 
     write_arrays(folder / "test.npz", {"inputs": inputs, kind: targets})
     write_arrays(folder / "truth.npz", record_codes(folded, sample, BATCH))
     write_json(folder / "prune.json", {"groups": describe_masks(model.groups())})
+    write_json(folder / "recipe.json", recipe.record())
+    write_bytes(folder / "model.safetensors", save_tensors(model_state(model)))
     write_json(folder / "metrics.json", {"history": history, "result": metrics.record()})
     export(folded, torch.from_numpy(inputs[:1]).float(), folder / "model.onnx")
     return metrics

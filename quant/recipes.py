@@ -1,14 +1,17 @@
 """Recipes: which network is trained, how, and on what; a recipe with options applied is the record of a run."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-from ..errors import GraphError
+from ..errors import BuildError, GraphError
 from .networks.autoencoder import autoencoder
+from .networks.cnn import cnn
 from .networks.cnv import cnv
 from .networks.coupling import find_couplings
 from .networks.espcn import espcn
 from .networks.layers import Input, Network
 from .networks.mlp import mlp
+from .networks.record import read_network, record_network
 from .networks.resnet import resnet8
 from .networks.separable import ds_cnn, mobilenet
 from .networks.unet import unet
@@ -44,11 +47,19 @@ class Recipe:
     shift: tuple[int, int] = (0, 0)
     margin: int = 0
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> dict[str, Any]:
         """Every option as a JSON value, but for the help text."""
-        values = asdict(self) | {"input": str(self.network.input), "network": list(map(str, self.network.layers))}
-        del values["help"]
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "help"}
+        values |= {"network": record_network(self.network)}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def read_recipe(record: Any, where: str) -> Recipe:
+    """The recipe that ``Recipe.record`` described; raises BuildError naming ``where`` it stood."""
+    if not isinstance(record, dict) or {field.name for field in fields(Recipe)} - {"help"} != record.keys():
+        raise BuildError(f"{where}: describes no recipe of this version of Espalier; train anew")
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+    return Recipe(**values | {"help": "", "network": read_network(record["network"], where)})
 
 
 def _make(
@@ -85,6 +96,24 @@ _ALL = (
         "64-64-48-10 on scikit-learn's 8x8 digits, 4-bit weights and activations, pruned to 64-37-24-10",
         mlp(Input((64,), high=16.0), (64, 48), 10, signed=False),
         "digits", "classify", (4, 4), 4, keep=(37, 24), epochs=60, batch_size=64,
+    ),
+    _make(
+        "digits-cnn",
+        "three convolutions of 16, 32 and 32 channels on scikit-learn's 8x8 digits, 4-bit",
+        cnn(Input((1, 8, 8), high=16.0), (16, 32, 32)),
+        "digits", "classify", (4, 4), per_channel=True, epochs=20, batch_size=64,
+    ),
+    _make(
+        "mnist-mlp",
+        "784-128-64-10 on MNIST, 4-bit; full schedule: --images 60000 --epochs 50",
+        mlp(Input((784,), high=255.0), (128, 64), 10, signed=False),
+        "mnist", "classify", (4, 4), per_channel=True, images=20_000, epochs=10, batch_size=128,
+    ),
+    _make(
+        "mnist-cnn",
+        "three convolutions of 16, 32 and 32 channels on MNIST, 4-bit; full schedule: --images 60000 --epochs 50",
+        cnn(Input((1, 28, 28), high=255.0), (16, 32, 32), pools=2),
+        "mnist", "classify", (4, 4), per_channel=True, images=10_000, epochs=5, batch_size=64,
     ),
     _tfc("tfc-w1a1", (1, 1), "bipolar weights and activations"),
     _tfc("tfc-w1a2", (1, 2), "bipolar weights, 2-bit activations"),

@@ -1,12 +1,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from espalier.errors import GraphError
+from espalier.errors import BuildError, GraphError
 from espalier.quant.override import override
-from espalier.quant.recipes import RECIPES, find_recipe
+from espalier.quant.recipes import RECIPES, find_recipe, read_recipe
 
 DIGITS = find_recipe("digits-mlp")
 
@@ -17,8 +18,30 @@ def test_every_recipe_survives_its_own_options(name):
     assert recipe == override(recipe, weight_bits=recipe.weight_bits, prune=recipe.keep, hidden=None)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_can_be_read_from_its_record(name):
+    record = json.loads(json.dumps(find_recipe(name).record()))
+    assert read_recipe(record, "recipe.json") == replace(find_recipe(name), help="")
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda record: record.pop("keep"), "recipe.json: describes no recipe of this version"),
+        (lambda record: record["network"]["layers"][0].update(kind="Lstm"), "describes no network .*KeyError: 'Lstm'"),
+        (lambda record: record["network"]["layers"][0].update(width=3), "describes no network .*TypeError: .*'width'"),
+        (lambda record: record["network"].pop("input"), "describes no network .*KeyError: 'input'"),
+    ],
+)
+def test_a_damaged_record_says_where(damage, message):
+    record = json.loads(json.dumps(find_recipe("resnet8").record()))
+    damage(record)
+    with pytest.raises(BuildError, match=message):
+        read_recipe(record, "recipe.json")
+
+
 def test_unknown_recipe_lists_the_known_ones():
-    with pytest.raises(GraphError, match="unknown recipe 'tfc'; known recipes: digits-mlp, tfc-w1a1, .*, unet"):
+    with pytest.raises(GraphError, match="unknown recipe 'tfc'; known recipes: digits-mlp, digits-cnn, .*, unet"):
         find_recipe("tfc")
 
 

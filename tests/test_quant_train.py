@@ -29,7 +29,10 @@ from espalier.quant.data import DIGITS  # noqa: E402
 from espalier.quant.train import train  # noqa: E402
 
 RECIPE = override(find_recipe("digits-mlp"), hidden="12,9", prune="7,5", epochs=4, batch_size=128)
-RESULTS = ("config.json", "metrics.json", "prune.json", "test.npz", "truth.npz", "model.onnx")
+RESULTS = (
+    *("config.json", "recipe.json", "metrics.json", "prune.json", "test.npz", "truth.npz"),
+    *("model.safetensors", "model.onnx"),
+)
 
 
 @pytest.fixture(scope="module")
