@@ -13,8 +13,9 @@ from ..ir.graph import IntType
 from .arithmetic import delay
 from .stream import split
 
-# Cycles from reading a word of block RAM until its successor can be read.
+# Cycles from the address of a word of block RAM to its successor, and until that one can be read.
 BLOCK_CYCLES = 3
+BLOCK_REUSE = 4
 
 # Of the value that comes and the one that is kept; lanes as numbers.
 Combine = Callable[[Any, Any], Any]
@@ -24,7 +25,7 @@ class Accumulators(wiring.Component):
     """Combines each beat with the word at ``address``, or begins that word anew with it (``first``).
 
     result: the word afterwards, ``cycles`` later. is_block: in block RAM, where an address may come again only after
-    so many cycles; otherwise it may come in the very next one.
+    ``BLOCK_REUSE`` cycles; otherwise it may come in the very next one.
     """
 
     def __init__(self, depth: int, lanes: int, dtype: IntType, combine: Combine, *, is_block: bool):
@@ -66,5 +67,8 @@ class Accumulators(wiring.Component):
         m.submodules.words = memory = Memory(shape=len(word), depth=self._depth, init=[], attrs=style)
         write, read = memory.write_port(), memory.read_port(domain="comb")
         address = delay(m, self.address, self.cycles - 1, "address")
+        if self._is_block:  # a register on the way back, since blocks lie far apart
+            address, word = delay(m, address, 1, "written_address"), delay(m, word, 1, "written_word")
+            valid = delay(m, valid, 1, "written", reset=True)
         m.d.comb += [write.addr.eq(address), write.data.eq(word), write.en.eq(valid), read.addr.eq(self.address)]
         return delay(m, read.data, self.cycles - 1, "kept")

@@ -98,6 +98,8 @@ class Rom(wiring.Component):
         banks = split_into_banks(len(self._words), len(self.word))
         starts = [0, *accumulate(bank.depth for bank in banks)]
         found = [self._read_bank(m, place, start, bank) for place, (start, bank) in enumerate(zip(starts, banks))]
+        if len(found) == 1:
+            return found[0]
         chosen = Signal(range(len(banks)))
         with m.Switch(self.address):
             for place, (start, bank) in enumerate(zip(starts, banks[:-1])):

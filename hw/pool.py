@@ -12,7 +12,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from ..ir.graph import Bounds, IntType, TensorType
 from ..ir.max_pool import MaxPool2d
 from ..ir.pool import Pool2d
-from .accumulators import BLOCK_CYCLES, Accumulators, Combine
+from .accumulators import BLOCK_CYCLES, BLOCK_REUSE, Accumulators, Combine
 from .arithmetic import delay
 from .buffer import DEEPEST_LUT_RAM
 from .counters import Walk
@@ -117,7 +117,7 @@ class PoolStage(Stage):
         self._combine, self._finish, self._word_type = combine, finish, word_type
         # In block RAM a word needs a while: what comes too soon for that is combined before.
         self._is_block = columns.windows * groups > DEEPEST_LUT_RAM
-        self._is_split = self._is_block and groups < BLOCK_CYCLES and not columns.is_single
+        self._is_split = self._is_block and groups < BLOCK_REUSE and not columns.is_single
         cycles = (BLOCK_CYCLES if self._is_block else 1) + int(self._is_split)
         self._taken = max(1, finish.lead - cycles)
         self._reduced = self._taken + cycles

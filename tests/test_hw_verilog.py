@@ -27,6 +27,10 @@ def test_verilog_holds_no_source_positions():
     assert "src =" not in small_design().verilog()
 
 
+def test_no_signal_is_without_bits():
+    assert "[-1:0]" not in generate(mlp([90, 40, 5]), Plan(layers={"fc0": LayerPlan(), "fc2": LayerPlan()})).verilog()
+
+
 def test_ports_are_streams():
     expected = {"clk", "rst"} | {f"{name}__{end}" for name in "xy" for end in ("payload", "valid", "ready")}
     assert ports(small_design().verilog(), "network") == expected
