@@ -3,6 +3,7 @@
 from typing import Any
 
 import brevitas.nn as qnn
+import torch
 from brevitas.inject.enum import RestrictValueType, ScalingImplType
 from brevitas.quant import (
     Int8ActPerTensorFloat,
@@ -12,7 +13,7 @@ from brevitas.quant import (
     SignedBinaryWeightPerTensorConst,
     Uint8ActPerTensorFloat,
 )
-from torch import nn
+from torch import Tensor, nn
 
 from .bits import FLOAT
 from .networks.layers import Conv, ConvTranspose, Dense, DepthwiseConv, Shape, Weighted
@@ -43,10 +44,15 @@ class Affine(nn.BatchNorm2d):
     def train(self, mode: bool = True) -> "Affine":
         return super().train(False)
 
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Vectors are taken as maps are."""
+
 
 def make_norm(layer: Weighted, channels: int, normalized: bool) -> nn.Module:
-    if isinstance(layer, Dense):
+    """What follows ``layer`` in a network that is ``normalized`` or not."""
+    if isinstance(layer, Dense) and layer.normalized:
         return nn.BatchNorm1d(channels)
+    normalized = normalized and not (isinstance(layer, Dense | Conv) and not layer.normalized)
     return nn.BatchNorm2d(channels) if normalized else Affine(channels)
 
 
@@ -72,6 +78,22 @@ def make_activation(
         return qnn.QuantIdentity(act_quant=_let(Int8ActPerTensorFloat, narrow_range=narrow, **options))
     layer = qnn.QuantReLU if rectify else qnn.QuantIdentity
     return layer(act_quant=_let(Uint8ActPerTensorFloat, **options))
+
+
+def bits_of(activation: Any) -> int:
+    """The bits of what ``make_activation`` made."""
+    return int(activation.act_quant.bit_width()) if isinstance(activation, qnn.QuantIdentity | qnn.QuantReLU) else FLOAT
+
+
+def set_limit(activation: Any, limit: float) -> bool:
+    """Let a learned quantizer begin with ``limit``, the largest value it gives; False if its limit is fixed."""
+    scaling = activation.act_quant.fused_activation_quant_proxy.tensor_quant.scaling_impl
+    if not isinstance(getattr(scaling, "value", None), nn.Parameter):
+        return False
+    # The parameter is the limit, or its logarithm where scales are powers of two.
+    restrict = scaling.restrict_clamp_scaling.restrict_value_impl
+    scaling.value.detach().copy_(restrict.restrict_init_tensor(torch.tensor(limit)))
+    return True
 
 
 def _weight_quantizer(bits: int, per_channel: bool) -> Any:
