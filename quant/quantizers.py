@@ -50,9 +50,10 @@ class Affine(nn.BatchNorm2d):
 
 def make_norm(layer: Weighted, channels: int, normalized: bool) -> nn.Module:
     """What follows ``layer`` in a network that is ``normalized`` or not."""
-    if isinstance(layer, Dense) and layer.normalized:
+    if isinstance(layer, Dense | Conv) and not layer.normalized:
+        return Affine(channels)
+    if isinstance(layer, Dense):
         return nn.BatchNorm1d(channels)
-    normalized = normalized and not (isinstance(layer, Dense | Conv) and not layer.normalized)
     return nn.BatchNorm2d(channels) if normalized else Affine(channels)
 
 
@@ -82,7 +83,7 @@ def make_activation(
 
 def bits_of(activation: Any) -> int:
     """The bits of what ``make_activation`` made."""
-    return int(activation.act_quant.bit_width()) if isinstance(activation, qnn.QuantIdentity | qnn.QuantReLU) else FLOAT
+    return int(activation.act_quant.bit_width()) if hasattr(activation, "act_quant") else FLOAT
 
 
 def set_limit(activation: Any, limit: float) -> bool:
