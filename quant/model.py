@@ -47,6 +47,7 @@ class QuantNetwork(nn.Module):
         network = recipe.network
         self.steps: list[Step] = []
         self.couplings = find_couplings(network)
+        self.weighted_layers = tuple(layer.name for layer in network.weighted)
         self.bipolar_layers = tuple(
             layer.name for layer, bits in zip(network.weighted, recipe.weight_bits) if bits == 1
         )

@@ -22,9 +22,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """A matrix; a normalization follows it unless it is the network's last layer with weights, as for all such."""
+    """A matrix; a normalization follows it unless it is the network's last layer with weights, as for all such.
+
+    normalized: batch normalization; if not, a learned factor and term per channel.
+    """
 
     channels: int
+    normalized: bool = field(default=True, kw_only=True)
 
     def shape(self, *inputs: Shape) -> Shape:
         if len(inputs[0]) > 1:
@@ -38,12 +42,13 @@ class Dense(Layer):
 
 @dataclass(frozen=True)
 class Conv(Layer):
-    """A convolution padded with ``padding`` zeros on both sides."""
+    """A convolution padded with ``padding`` zeros on both sides; ``normalized`` as for Dense."""
 
     channels: int
     kernel: Pair
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
+    normalized: bool = field(default=True, kw_only=True)
 
     def shape(self, *inputs: Shape) -> Shape:
         return (self.channels, *_windows(self.name, inputs[0], self.kernel, self.stride, self.padding))
