@@ -9,12 +9,13 @@ from ..ir.concat import Concat
 from ..ir.conv2d import Conv2d
 from ..ir.dense import Dense
 from ..ir.depth_to_space import DepthToSpace
-from ..ir.graph import IntType, Node, TensorType
+from ..ir.graph import Node, TensorType
 from ..ir.max_pool import MaxPool2d
 from ..ir.pad import Pad
 from ..ir.slice import Slice
 from ..ir.sum_pool import SumPool2d
 from ..ir.upsample import Upsample2d
+from ..ir.work import stored_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +64,9 @@ class Unit:
 
     @property
     def weight_bits(self) -> int:
-        """Bits of one weight as stored; 0 where there are none. Weights of +1 and -1 alone take one bit."""
-        if not isinstance(node := self.nodes[0], Dense | Conv2d):
-            return 0
-        if (abs(node.weights) == 1).all():
-            return 1
-        return IntType.of_range(int(node.weights.min()), int(node.weights.max())).bits
+        """Bits of one weight as stored; 0 where there are none."""
+        node = self.nodes[0]
+        return stored_bits(node.weights) if isinstance(node, Dense | Conv2d) else 0
 
 
 # What a unit is folded as, by its first operator; a depthwise Conv2d is "depthwise", the others "lanewise".

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import GraphError
 from .graph import Bounds, Ints, Node, TensorType, integer_array
+from .products import exact_dtype, largest_magnitude, largest_sum, reach_of_products
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,21 +29,11 @@ class Dense(Node):
         return (*x.shape[:-1], outputs)
 
     def evaluate(self, x: Ints) -> Ints:
-        largest = max(int(x.max()), -int(x.min())) if x.size else 0
-        # Sums of integers below 2**53 are exact in float64 in whatever order BLAS adds them.
-        if self._largest_sum(largest) < 2**53:
-            return (x.astype(np.float64) @ self.weights.T.astype(np.float64)).astype(np.int64)
-        return x @ self.weights.T
+        dtype = exact_dtype(largest_sum(self.weights, largest_magnitude(x)))
+        return (x.astype(dtype) @ self.weights.T.astype(dtype)).astype(np.int64)
 
     def bounds(self, x: Bounds) -> Bounds:
         largest = max(int(x.high.max()), -int(x.low.min()))
-        if self._largest_sum(largest) >= 2**62:
+        if largest_sum(self.weights, largest) >= 2**62:
             raise GraphError(f"{self.name}: its sums need more than 62 bits; lower weight_bits or activation_bits")
-        rising, falling = np.maximum(self.weights, 0), np.minimum(self.weights, 0)
-        return Bounds(rising @ x.low + falling @ x.high, rising @ x.high + falling @ x.low)
-
-    def _largest_sum(self, largest_input: int) -> int:
-        widest = max(int(self.weights.max()), -int(self.weights.min()))
-        if widest < 2**31:  # then this sum cannot overflow
-            return int(np.abs(self.weights).sum(axis=1).max()) * largest_input
-        return widest * self.weights.shape[1] * largest_input
+        return reach_of_products(self.weights, x.low, x.high)

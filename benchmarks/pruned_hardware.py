@@ -1,0 +1,89 @@
+"""A dense and a pruned network side by side in hardware, at the same initiation interval.
+
+    python benchmarks/pruned_hardware.py runs/dense runs/pruned --ii 10000 --simulate 2 --synth ecp5-45k
+
+Both run folders hold quantized networks, as `espalier train` and `espalier prune` leave them. Each network gets the
+fewest multipliers that bring its initiation interval to at most --ii cycles; the Verilog is compared with the executor
+in every beat and cycle; areas are those of yosys. Multiplications, weights and their bits are counted in the integer
+graph after everything that cannot matter was removed from it.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from espalier.boards.synth import synthesize
+from espalier.hw.design import Design, generate
+from espalier.hw.folds import MATRICES
+from espalier.hw.planner import plan
+from espalier.hw.queues import analyse
+from espalier.ir.execute import quantize_inputs
+from espalier.ir.onnx_import import import_onnx
+from espalier.ir.simplify import simplify
+from espalier.ir.work import count_work
+from espalier.sim.simulate import simulate
+
+CLOCK_MHZ = 100.0
+
+
+def measure(run: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """One column of the table."""
+    result = json.loads((run / "metrics.json").read_text())["result"]
+    graph = simplify(import_onnx(run / "model.onnx").graph)
+    design = generate(graph, plan(graph, fps=CLOCK_MHZ * 1e6 / options.ii, clock_mhz=CLOCK_MHZ))
+    timing, work = analyse(design.schedules, design.links), count_work(graph)
+    row: dict[str, Any] = {
+        result["metric"]: float(result[result["metric"]]),
+        "weights": work.weights,
+        "weight bits": work.weight_bits,
+        "multiplications a frame": work.multiplications,
+        "initiation interval": timing.ii_cycles,
+        "first result, cycles": timing.first_result_cycles,
+        "multipliers": sum(_multipliers(design, unit.name) for unit in design.units if unit.kind in MATRICES),
+    }
+    verilog = design.verilog()
+    if options.simulate:
+        frames = quantize_inputs(graph, np.load(run / "test.npz")["inputs"][: options.simulate])
+        report = simulate(design, frames, stall=0.3, verilog=verilog)
+        row["exact beats"] = sum(one.beats for one in report.runs) if report.is_exact else "WRONG"
+    if options.synth:
+        with tempfile.TemporaryDirectory() as scratch:
+            area = synthesize(verilog, design.top, options.synth, Path(scratch) / "synth", layers=(), place=False).area
+        row |= {"LUT": area.lut, "carry": area.carry, "LUT RAM": area.lutram, "FF": area.ff, "block RAM": area.bram}
+        row["DSP"] = area.dsp
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", help="run folders, the dense one first")
+    parser.add_argument("--ii", type=int, required=True, help="cycles per frame at most")
+    parser.add_argument("--simulate", type=int, default=2, metavar="FRAMES", help="with and without stalls")
+    parser.add_argument("--synth", metavar="DEVICE", help="area by yosys")
+    options = parser.parse_args()
+    rows = [measure(run, options) for run in options.runs]
+    width = max(len(key) for key in rows[0])
+    for key in rows[0]:
+        cells = [_show(row[key]) for row in rows]
+        shares = [_share(row[key], rows[0][key]) for row in rows[1:]]
+        print(f"{key:<{width}}" + "".join(f"{cell:>14}" for cell in [*cells, *shares]))
+
+
+def _multipliers(design: Design, name: str) -> int:
+    return design.layer(name).pe * design.layer(name).simd
+
+
+def _share(value: Any, whole: Any) -> str:
+    return f"{value / whole:.1%}" if isinstance(value, int) and whole else ""
+
+
+def _show(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()
