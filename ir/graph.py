@@ -40,7 +40,7 @@ class IntType:
     def of_range(cls, low: int, high: int) -> "IntType":
         """The narrowest type that holds ``low`` and ``high``, both included."""
         signed = low < 0
-        bits = max(int(high).bit_length(), int(~low).bit_length() if signed else 0)
+        bits = max(max(0, int(high)).bit_length(), int(~low).bit_length() if signed else 0)
         return cls(max(1, bits + signed), signed)
 
     def holds(self, values: Ints) -> bool:

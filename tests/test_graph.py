@@ -16,7 +16,8 @@ def change(node, **fields):
 
 
 @pytest.mark.parametrize(
-    "low, high, text", [(0, 0, "uint1"), (0, 16, "uint5"), (-1, 0, "int1"), (-8, 7, "int4"), (-8, 8, "int5")]
+    "low, high, text",
+    [(0, 0, "uint1"), (0, 16, "uint5"), (-1, 0, "int1"), (-8, 7, "int4"), (-8, 8, "int5"), (-8, -5, "int4")],
 )
 def test_narrowest_type_of_a_range(low, high, text):
     dtype = IntType.of_range(low, high)
