@@ -132,6 +132,20 @@ def test_random_masks_depend_on_the_seed():
     assert torch.equal(kept[0], kept[1]) and not torch.equal(kept[0], kept[2])
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_channels_dropped_before_the_training_do_not_come_back(schedule):
+    model = small_resnet()
+    dropped = [torch.arange(group.channels) < group.channels // 4 for group in model.groups()]
+    for group, part in zip(model.groups(), dropped):
+        group.keep(~part)
+        for writer in group.writers:
+            writer.norm.bias.detach()[part] = 9.0  # large behind the ReLU
+    method = ScheduledPruning(CRITERIA["activation-l1"], SCHEDULES[schedule], [2, 2, 4, 4, 8, 16], (0.1, 0.9))
+    run(model, method, 12)
+    assert [int(group.kept.sum()) for group in model.groups()] == [2, 2, 4, 4, 8, 12]
+    assert not any((group.kept & part).any() for group, part in zip(model.groups(), dropped))
+
+
 def test_counting_zeros_where_there_are_none_is_an_error():
     method = ScheduledPruning(CRITERIA["activation-l0"], one_shot, [4, 4, 4, 8, 16, 16], (0.0, 0.5))
     with pytest.raises(GraphError, match="block2_conv2: activation-l0 counts zeros, but no ReLU follows"):
@@ -147,6 +161,12 @@ def test_counting_zeros_where_there_are_none_is_an_error():
 def test_a_training_that_is_too_short_is_an_error():
     with pytest.raises(GraphError, match="conv0: would be pruned in step 2 of 1; train for more epochs"):
         ScheduledPruning(CRITERIA["random"], one_shot, [2, 4, 8, 8, 16, 16], (0.0, 1.0)).start(small_resnet(), 1)
+
+
+def test_a_mask_that_empties_a_group_is_an_error():
+    method = ScheduledPruning(CRITERIA["random"], one_shot, [2, 0, 8, 8, 16, 16], (0.0, 0.5))
+    with pytest.raises(GraphError, match="block1_conv1: none of its channels would stay; keep at least 1"):
+        method.start(small_resnet(), 10)
 
 
 def test_unknown_names_list_the_known_ones():

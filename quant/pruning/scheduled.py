@@ -18,7 +18,8 @@ class ScheduledPruning(Method):
     """Leaves ``keep`` channels of each group, in the order of ``model.groups()``.
 
     window: from which to which share of the steps channels are dropped. seed: of the random criterion. A group's mask
-    may bring channels back until its last event; from then on their weights are held at zero.
+    may bring channels back until its last event, but none that was dropped before the training; from then on their
+    weights are held at zero.
     """
 
     def __init__(
@@ -28,9 +29,13 @@ class ScheduledPruning(Method):
         self._window = window
         self.events: list[Event] = []
         self._means: dict[int, list[RunningMean]] = {}
+        self._alive: list[Tensor] = []
 
     def start(self, model: QuantNetwork, steps: int) -> None:
         groups = model.groups()
+        self._alive = [group.kept for group in groups]
+        if emptied := [group.name for group, left in zip(groups, self._keep, strict=True) if left < 1]:
+            raise GraphError(f"{emptied[0]}: none of its channels would stay; keep at least 1")
         pruned = tuple(group for group, left in zip(groups, self._keep, strict=True) if left < group.channels)
         self._criterion.check(pruned)
         window = Window.of_shares(steps, *self._window)
@@ -81,10 +86,9 @@ class ScheduledPruning(Method):
         return any(event.final and event.group == number and event.step <= step for event in self.events)
 
     def _choose(self, group: ChannelGroup, event: Event) -> None:
-        importance = self._importance(group, event.group)
-        if self._is_final(event.group, event.step - 1):
-            importance = torch.where(group.kept, importance, -torch.inf)
-        group.mask(keep_largest(importance, event.keep))
+        alive = group.kept if self._is_final(event.group, event.step - 1) else self._alive[event.group]
+        importance = torch.where(alive, self._importance(group, event.group), -torch.inf)
+        group.mask(keep_largest(importance, event.keep) & alive)
         if event.final:
             group.hold()
 
