@@ -15,6 +15,7 @@ from .data import Dataset
 from .evaluate import device_of, evaluate, total
 from .method import Method
 from .model import QuantNetwork
+from .non_finite import find_non_finite
 from .recipes import Recipe
 from .tasks import augment, find_task
 
@@ -119,9 +120,10 @@ def _run_epoch(
         method.before_step(model, step)
         outputs, loss = _step(model, optimizer, task.loss, images, wanted, method, step)
         if not math.isfinite(loss):
+            where = find_non_finite(model, images)
             raise GraphError(
-                f"epoch {epoch + 1}, batch {batch + 1}: loss is {loss}; lower --learning-rate, now "
-                f"{recipe.learning_rate}; the checkpoint of epoch {epoch} is the last good one"
+                f"epoch {epoch + 1}, batch {batch + 1}: loss is {loss}{f', from {where} on' if where else ''}; lower "
+                f"--learning-rate, now {recipe.learning_rate}; the checkpoint of epoch {epoch} is the last good one"
             )
         total_loss += loss * len(chosen)
         counts = total(counts, task.count(outputs, wanted, recipe.margin))

@@ -26,6 +26,8 @@ pytest.importorskip("sklearn", reason="needs the train extra")
 from filelock import FileLock  # noqa: E402
 
 from espalier.quant.data import DIGITS  # noqa: E402
+from espalier.quant.model import QuantNetwork  # noqa: E402
+from espalier.quant.non_finite import find_non_finite  # noqa: E402
 from espalier.quant.train import train  # noqa: E402
 
 RECIPE = override(find_recipe("digits-mlp"), hidden="12,9", prune="7,5", epochs=4, batch_size=128)
@@ -125,6 +127,24 @@ def test_a_loss_that_is_no_number_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", lambda logits, labels: logits.sum() * float("nan"))
     with pytest.raises(GraphError, match="epoch 1, batch 1: loss is nan; lower --learning-rate, now 0.01"):
         train(RECIPE, tmp_path)
+
+
+def test_a_loss_that_is_no_number_says_where_it_began(tmp_path):
+    recipe = replace(override(RECIPE, weight_bits=32, activation_bits=32), learning_rate=1e30)
+    with pytest.raises(GraphError, match="epoch 1, batch 2: loss is nan, from the values of fc2 on; lower --learning"):
+        train(recipe, tmp_path)
+
+
+def test_what_is_first_not_finite_is_found():
+    model, inputs = QuantNetwork(RECIPE), torch.rand(8, 64)
+    assert find_non_finite(model, inputs) is None
+    model.scale.factor.detach().fill_(torch.inf)
+    assert find_non_finite(model, inputs) == "the weights of scale"
+    model.fc2_norm.running_mean[3] = torch.nan
+    assert find_non_finite(model.eval(), inputs) == "the values of fc2_norm"
+    model.fc2.weight.detach()[0, 0] = torch.nan
+    assert find_non_finite(model, inputs) == "the weights of fc2"
+    assert find_non_finite(model, inputs / 0) == "the inputs"
 
 
 def test_training_leaves_torch_as_it_was(tmp_path):
