@@ -142,8 +142,9 @@ class _Builder:
     def make(self, layer: Layer, sources: tuple[str, ...]) -> nn.Module:
         if isinstance(layer, Weighted):
             # One scale for all outputs of the last layer: it leaves their order to the integers.
-            per_channel = self.recipe.per_channel and layer.name != self.last
-            return make_weighted(layer, self.shapes[sources[0]], self.bits[layer.name], per_channel)
+            is_last, inputs = layer.name == self.last, self.shapes[sources[0]]
+            biased, per_channel = is_last and self.recipe.network.biased, self.recipe.per_channel and not is_last
+            return make_weighted(layer, inputs, self.bits[layer.name], per_channel, biased=biased)
         if isinstance(layer, Activation):
             return make_activation(
                 self.bits[layer.name], signed=layer.signed, rectify=True, learned=layer.learned, limit=layer.limit,

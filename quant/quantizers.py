@@ -19,9 +19,12 @@ from .bits import FLOAT
 from .networks.layers import Conv, ConvTranspose, Dense, DepthwiseConv, Shape, Weighted
 
 
-def make_weighted(layer: Weighted, inputs: Shape, bits: int, per_channel: bool) -> Any:
-    """A layer without bias with weights of ``bits`` bits, narrow range; 1 bit is bipolar with scale 1, FLOAT real."""
-    options: dict[str, Any] = {"bias": False, "weight_quant": _weight_quantizer(bits, per_channel)}
+def make_weighted(layer: Weighted, inputs: Shape, bits: int, per_channel: bool, *, biased: bool) -> Any:
+    """A layer with weights of ``bits`` bits, narrow range; 1 bit is bipolar with scale 1, FLOAT real.
+
+    biased: a real term per channel, which starts at 0.
+    """
+    options: dict[str, Any] = {"bias": biased, "weight_quant": _weight_quantizer(bits, per_channel)}
     if not isinstance(layer, Dense):
         options |= {"kernel_size": layer.kernel, "stride": layer.stride, "padding": layer.padding}
     if isinstance(layer, DepthwiseConv):
@@ -31,6 +34,8 @@ def make_weighted(layer: Weighted, inputs: Shape, bits: int, per_channel: bool) 
         made = kinds[type(layer)](inputs[0], layer.channels, **options)
     if bits == 1:
         nn.init.uniform_(made.weight, -1, 1)
+    if biased:
+        nn.init.zeros_(made.bias)
     return made
 
 
@@ -50,7 +55,7 @@ class Affine(nn.BatchNorm2d):
 
 def make_norm(layer: Weighted, channels: int, normalized: bool) -> nn.Module:
     """What follows ``layer`` in a network that is ``normalized`` or not."""
-    if isinstance(layer, Dense | Conv) and not layer.normalized:
+    if not layer.normalized:
         return Affine(channels)
     if isinstance(layer, Dense):
         return nn.BatchNorm1d(channels)
@@ -66,8 +71,8 @@ def make_activation(
     FLOAT bits: only what the quantizer does to real numbers, which is to clip at fixed limits and to rectify.
     """
     if bits == FLOAT:
-        if signed and not learned:
-            return nn.Hardtanh(-limit, limit)
+        if not learned:
+            return nn.Hardtanh(-limit if signed else 0.0, limit)
         return nn.ReLU() if rectify and not signed else nn.Identity()
     if bits == 1:
         return qnn.QuantIdentity(act_quant=_let(SignedBinaryActPerTensorConst, scaling_init=1.0))

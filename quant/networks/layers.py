@@ -59,11 +59,12 @@ class Conv(Layer):
 
 @dataclass(frozen=True)
 class DepthwiseConv(Layer):
-    """One kernel for each channel alone."""
+    """One kernel for each channel alone; ``normalized`` as for Dense."""
 
     kernel: Pair
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
+    normalized: bool = field(default=True, kw_only=True)
 
     def shape(self, *inputs: Shape) -> Shape:
         return (inputs[0][0], *_windows(self.name, inputs[0], self.kernel, self.stride, self.padding))
@@ -74,12 +75,13 @@ class DepthwiseConv(Layer):
 
 @dataclass(frozen=True)
 class ConvTranspose(Layer):
-    """A transposed convolution; ``padding`` is what it crops on both sides."""
+    """A transposed convolution; ``padding`` is what it crops on both sides, ``normalized`` as for Dense."""
 
     channels: int
     kernel: Pair
     stride: Pair
     padding: Pair = (0, 0)
+    normalized: bool = field(default=True, kw_only=True)
 
     def shape(self, *inputs: Shape) -> Shape:
         sizes = zip(inputs[0][1:], self.kernel, self.stride, self.padding)
@@ -187,13 +189,15 @@ class Network:
 
     normalized: batch normalization follows the layers with weights, but for the last one; if not, convolutions have a
     learned factor and term per channel instead, which keep the brightness that a batch's statistics take away, and
-    start by copying their input, which the network then improves on.
+    start by copying their input, which the network then improves on. biased: the last layer with weights, behind which
+    there is no normalization, has a term per channel.
     """
 
     family: str
     input: Input
     layers: tuple[Layer, ...]
     normalized: bool = True
+    biased: bool = False
 
     @property
     def weighted(self) -> tuple[Weighted, ...]:
