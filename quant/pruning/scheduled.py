@@ -96,12 +96,7 @@ class ScheduledPruning(Method):
         if self._criterion.of_weights:
             return self._criterion.of_weights(group)
         if self._criterion.statistic:
-            found = [
-                group.of(mean.value, writer)
-                for writer, mean in zip(group.writers, self._means[number])
-                if writer.mask.rectified or not self._criterion.needs_zeros
-            ]
-            return torch.stack(found).mean(0)
+            return mean_over_writers(self._criterion, group, self._means[number])
         generator = torch.Generator().manual_seed(self._seed * 1009 + number)
         return torch.rand(group.channels, generator=generator).to(group.kept.device)
 
@@ -141,6 +136,16 @@ class RunningMean:
 
     def restore(self, mean: Tensor, count: Tensor) -> None:
         self.value, self._count = mean, int(count)
+
+
+def mean_over_writers(criterion: Criterion, group: ChannelGroup, means: Sequence[RunningMean]) -> Tensor:
+    """The importance of a group's channels by the statistics of all that computes them, one mean per writer."""
+    found = [
+        group.of(mean.value, writer)
+        for writer, mean in zip(group.writers, means)
+        if writer.mask.rectified or not criterion.needs_zeros
+    ]
+    return torch.stack(found).mean(0)
 
 
 def _watch(writer: Writer, mean: RunningMean, is_gathering: bool) -> None:
