@@ -24,6 +24,7 @@ from .networks.layers import (
 )
 from .quantizers import make_activation, make_norm, make_weighted
 from .recipes import Recipe
+from .statistics_quantizers import Statistics
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,24 @@ class _Builder:
             # One scale for all outputs of the last layer: it leaves their order to the integers.
             is_last, inputs = layer.name == self.last, self.shapes[sources[0]]
             biased, per_channel = is_last and self.recipe.network.biased, self.recipe.per_channel and not is_last
-            return make_weighted(layer, inputs, self.bits[layer.name], per_channel, biased=biased)
+            bits, statistics = self.bits[layer.name], self._statistics(1)
+            return make_weighted(layer, inputs, bits, per_channel, biased=biased, statistics=statistics)
         if isinstance(layer, Activation):
+            uses = [other.name for other in self.recipe.network.layers if getattr(other, "shares", None) == layer.name]
             return make_activation(
                 self.bits[layer.name], signed=layer.signed, rectify=True, learned=layer.learned, limit=layer.limit,
-                power_of_two=layer.power_of_two,
+                power_of_two=layer.power_of_two, statistics=self._statistics(1 + len(uses)),
             )  # fmt: skip
         return _make_plain(layer)
+
+    def _statistics(self, uses: int) -> Statistics | None:
+        """For a quantizer that each sample passes so often."""
+        recipe = self.recipe
+        if recipe.quantizer == "learned":
+            return None
+        weight_delay, activation_delay = recipe.delays
+        groups = recipe.scale_groups or None
+        return Statistics(recipe.quantizer == "statistics-po2", weight_delay, activation_delay * uses, groups)
 
 
 def _is_rectified(network: Network, name: str) -> bool:

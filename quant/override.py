@@ -8,7 +8,7 @@ from .bits import BITS, FLOAT
 from .networks.coupling import find_couplings
 from .networks.layers import Network
 from .networks.mlp import with_hidden
-from .recipes import Recipe
+from .recipes import QUANTIZERS, Recipe
 
 Numbers = str | float | Sequence[float]
 
@@ -27,12 +27,15 @@ def override(
     batch_size: int | None = None,
     learning_rate: float | None = None,
     seed: int | None = None,
+    quantizer: str | None = None,
+    delays: Numbers | None = None,
+    scale_groups: int | None = None,
 ) -> Recipe:
     """``recipe`` with the options that are not None; raises GraphError naming the option.
 
     Lists are given as sequences or as text ("4,4,2"); one number serves all. Bits are 1 to 8, or 32 for real numbers.
     hidden: of perceptrons only. prune: per group of coupled channels the share to remove (0.5) or, from 1 on, the
-    number of channels to keep (37); 0 prunes nothing.
+    number of channels to keep (37); 0 prunes nothing. delays: two numbers of steps, for weights and activations.
     """
     if hidden is not None:
         recipe = _with_hidden(recipe, hidden)
@@ -61,7 +64,27 @@ def override(
         "seed": seed if seed is None else _whole("--seed", seed, 0, 2**32 - 1),
     }
     recipe = replace(recipe, **{key: value for key, value in plain.items() if value is not None})
+    recipe = _with_quantizer(recipe, quantizer, delays, scale_groups)
     _check_zeros(network, recipe)
+    return recipe
+
+
+def _with_quantizer(recipe: Recipe, quantizer: str | None, delays: Numbers | None, groups: int | None) -> Recipe:
+    if quantizer is not None:
+        if quantizer not in QUANTIZERS:
+            raise GraphError(f"--quantizer: {quantizer!r} is unknown; give one of {', '.join(QUANTIZERS)}")
+        recipe = replace(recipe, quantizer=quantizer)
+    if delays is not None:
+        found = _for_each("--delays", delays, ["weights", "activations"], "kind of quantizer")
+        weights, activations = (_whole("--delays", value, 0, 1_000_000_000) for value in found)
+        recipe = replace(recipe, delays=(weights, activations))
+    if groups is not None:
+        recipe = replace(recipe, scale_groups=_whole("--scale-groups", groups, 0, 65536))
+    for option, value in (("--delays", any(recipe.delays)), ("--scale-groups", recipe.scale_groups)):
+        if value and recipe.quantizer == "learned":
+            raise GraphError(f"{option}: is not for learned scales; add --quantizer statistics")
+    if recipe.scale_groups and not recipe.per_channel:
+        raise GraphError("--scale-groups: a layer has only one scale per tensor; add --per-channel")
     return recipe
 
 

@@ -17,14 +17,22 @@ from torch import Tensor, nn
 
 from .bits import FLOAT
 from .networks.layers import Conv, ConvTranspose, Dense, DepthwiseConv, Shape, Weighted
+from .statistics_quantizers import RunningRange, Statistics, running_max, running_range
 
 
-def make_weighted(layer: Weighted, inputs: Shape, bits: int, per_channel: bool, *, biased: bool) -> Any:
-    """A layer with weights of ``bits`` bits, narrow range; 1 bit is bipolar with scale 1, FLOAT real.
+def make_weighted(
+    layer: Weighted, inputs: Shape, bits: int, per_channel: bool, *, biased: bool, statistics: Statistics | None = None
+) -> Any:
+    """A layer with weights of ``bits`` bits; 1 bit is bipolar with scale 1, FLOAT real.
 
-    biased: a real term per channel, which starts at 0.
+    biased: a real term per channel, which starts at 0. The weights' range is narrow, unless ``statistics`` make their
+    scale, which is one for all channels of a dense layer then.
     """
-    options: dict[str, Any] = {"bias": biased, "weight_quant": _weight_quantizer(bits, per_channel)}
+    if statistics is not None and 1 < bits < FLOAT:
+        quantizer = running_max(bits, per_channel and not isinstance(layer, Dense), statistics)
+    else:
+        quantizer = _weight_quantizer(bits, per_channel)
+    options: dict[str, Any] = {"bias": biased, "weight_quant": quantizer}
     if not isinstance(layer, Dense):
         options |= {"kernel_size": layer.kernel, "stride": layer.stride, "padding": layer.padding}
     if isinstance(layer, DepthwiseConv):
@@ -64,10 +72,11 @@ def make_norm(layer: Weighted, channels: int, normalized: bool) -> nn.Module:
 
 def make_activation(
     bits: int, *, signed: bool, rectify: bool, learned: bool, limit: float, narrow: bool = True,
-    power_of_two: bool = False,
+    power_of_two: bool = False, statistics: Statistics | None = None,
 ) -> nn.Module:  # fmt: skip
     """A quantizer to ``bits`` bits of what lies between -limit, or 0 if unsigned, and limit; bipolar at 1 bit.
 
+    With ``statistics`` the range of a learned one is that of what comes, and limit only what it starts from.
     FLOAT bits: only what the quantizer does to real numbers, which is to clip at fixed limits and to rectify.
     """
     if bits == FLOAT:
@@ -76,30 +85,47 @@ def make_activation(
         return nn.ReLU() if rectify and not signed else nn.Identity()
     if bits == 1:
         return qnn.QuantIdentity(act_quant=_let(SignedBinaryActPerTensorConst, scaling_init=1.0))
+    layer = qnn.QuantReLU if rectify and not signed else qnn.QuantIdentity
+    if statistics is not None and learned:
+        options = {"power_of_two": power_of_two, "limit": limit, "both_signs": signed, "statistics": statistics}
+        return layer(act_quant=running_range(bits, **options))
     kind = ScalingImplType.PARAMETER if learned else ScalingImplType.CONST
     options: dict[str, Any] = {"bit_width": bits, "scaling_impl_type": kind, "scaling_init": limit}
     if power_of_two:
         options["restrict_scaling_type"] = RestrictValueType.POWER_OF_TWO
     if signed:
-        return qnn.QuantIdentity(act_quant=_let(Int8ActPerTensorFloat, narrow_range=narrow, **options))
-    layer = qnn.QuantReLU if rectify else qnn.QuantIdentity
+        return layer(act_quant=_let(Int8ActPerTensorFloat, narrow_range=narrow, **options))
     return layer(act_quant=_let(Uint8ActPerTensorFloat, **options))
 
 
-def bits_of(activation: Any) -> int:
-    """The bits of what ``make_activation`` made."""
-    return int(activation.act_quant.bit_width()) if hasattr(activation, "act_quant") else FLOAT
+def kind_of(activation: Any) -> tuple[object, ...]:
+    """What of an activation has to be the same for its quantizer to be taken over: how it quantizes, and the bits."""
+    if not hasattr(activation, "act_quant"):
+        return (FLOAT,)
+    quantizer = _quantizer_of(activation)
+    return int(activation.act_quant.bit_width()), type(quantizer).__name__, getattr(quantizer, "power_of_two", None)
 
 
-def set_limit(activation: Any, limit: float) -> bool:
-    """Let a learned quantizer begin with ``limit``, the largest value it gives; False if its limit is fixed."""
-    scaling = activation.act_quant.fused_activation_quant_proxy.tensor_quant.scaling_impl
+def set_range(activation: Any, low: float, high: float) -> bool:
+    """Let a quantizer whose range is not fixed begin with one that holds 0; False if it is fixed.
+
+    Symmetric quantizers take the larger magnitude.
+    """
+    quantizer = _quantizer_of(activation)
+    if isinstance(quantizer, RunningRange):
+        quantizer.set_range(low, high)
+        return True
+    scaling = quantizer.scaling_impl
     if not isinstance(getattr(scaling, "value", None), nn.Parameter):
         return False
     # The parameter is the limit, or its logarithm where scales are powers of two.
     restrict = scaling.restrict_clamp_scaling.restrict_value_impl
-    scaling.value.detach().copy_(restrict.restrict_init_tensor(torch.tensor(limit)))
+    scaling.value.detach().copy_(restrict.restrict_init_tensor(torch.tensor(max(-low, high))))
     return True
+
+
+def _quantizer_of(activation: Any) -> Any:
+    return activation.act_quant.fused_activation_quant_proxy.tensor_quant
 
 
 def _weight_quantizer(bits: int, per_channel: bool) -> Any:

@@ -16,6 +16,12 @@ from .networks.resnet import resnet8
 from .networks.separable import ds_cnn, mobilenet
 from .networks.unet import unet
 
+QUANTIZERS = ("learned", "statistics", "statistics-po2")
+"""Learned scales; or running statistics as scales, as they are or rounded to powers of two."""
+
+NEWER = ("quantizer", "delays", "scale_groups")
+"""Options that runs of earlier versions do not know, and that are not recorded unless chosen, so that those go on."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -25,7 +31,8 @@ class Recipe:
     one per quantizer, ``keep`` (channels left after pruning) one per group of coupled channels. images: how many of the
     training set are used, from its start; None for all. flip, shift: whether images are mirrored, and by how many
     pixels (vertical, horizontal) they are moved at most, both at random. margin: pixels at the edge of an enlarged
-    image that the score leaves out.
+    image that the score leaves out. quantizer: one of ``QUANTIZERS``; for statistics, delays: steps before weights, and
+    before activations, are quantized in training, and scale_groups: weight scales left to a layer, 0 for all.
     """
 
     name: str
@@ -46,17 +53,24 @@ class Recipe:
     flip: bool = False
     shift: tuple[int, int] = (0, 0)
     margin: int = 0
+    quantizer: str = "learned"
+    delays: tuple[int, int] = (0, 0)
+    scale_groups: int = 0
 
     def record(self) -> dict[str, Any]:
-        """Every option as a JSON value, but for the help text."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "help"}
+        """Every option as a JSON value, but for the help text, and for newer ones that nobody chose."""
+        chosen = [
+            field for field in fields(self) if field.name not in NEWER or getattr(self, field.name) != field.default
+        ]
+        values = {field.name: getattr(self, field.name) for field in chosen if field.name != "help"}
         values |= {"network": record_network(self.network)}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
 def read_recipe(record: Any, where: str) -> Recipe:
     """The recipe that ``Recipe.record`` described; raises BuildError naming ``where`` it stood."""
-    if not isinstance(record, dict) or {field.name for field in fields(Recipe)} - {"help"} != record.keys():
+    names = {field.name for field in fields(Recipe)} - {"help"}
+    if not isinstance(record, dict) or not names - {*NEWER} <= record.keys() <= names:
         raise BuildError(f"{where}: describes no recipe of this version of Espalier; train anew")
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
     return Recipe(**values | {"help": "", "network": read_network(record["network"], where)})

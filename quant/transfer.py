@@ -10,19 +10,19 @@ from ..errors import GraphError
 from .evaluate import BATCH, device_of
 from .model import QuantNetwork
 from .networks.layers import Network
-from .quantizers import Affine, bits_of, set_limit
+from .quantizers import Affine, kind_of, set_range
 from .recipes import Recipe
 
-LIMITS = 40  # tried per quantizer, at equal distances up to the largest value
+RANGES = 40  # tried per quantizer, at equal distances up to that of all values
 VALUES = 2**19  # that a quantizer is judged by, at most
 
 
 def transfer(model: QuantNetwork, recipe: Recipe, inputs: Tensor | None = None) -> QuantNetwork:
     """``recipe``'s network, on the same device, with the weights, normalizations, masks and scale of ``model``.
 
-    Activation quantizers of other bits than the model's are set by what reaches them in ``model`` while it evaluates
-    ``inputs``, (samples, ...) as the model takes them: to the limit that errs least. The model comes back in evaluation
-    mode. Raises GraphError if ``model`` is another network than the recipe's.
+    Activation quantizers of another kind or of other bits than the model's are set by what reaches them in ``model``
+    while it evaluates ``inputs``, (samples, ...) as the model takes them: to the range that errs least. Raises
+    GraphError if ``model`` is another network than the recipe's.
     """
     device = device_of(model)
     with torch.random.fork_rng(devices=[]):
@@ -31,7 +31,7 @@ def transfer(model: QuantNetwork, recipe: Recipe, inputs: Tensor | None = None) 
     _keep_strength(model, made, recipe.network)
     if inputs is not None:
         names = [layer.name for layer in recipe.network.activations]
-        new = [name for name in names if bits_of(made.get_submodule(name)) != bits_of(model.get_submodule(name))]
+        new = [name for name in names if kind_of(made.get_submodule(name)) != kind_of(model.get_submodule(name))]
         for name, values in _reaching(model, new, inputs).items():
             _set_least_error(made.get_submodule(name), values)
     return made
@@ -85,6 +85,8 @@ def _keep_strength(model: QuantNetwork, made: QuantNetwork, network: Network) ->
         if name == last:
             scale: Any = made.get_submodule("scale")
             scale.factor.detach().mul_(gain)
+            if layer.bias is not None:
+                layer.bias.detach().div_(gain)
             continue
         norm: Any = made.get_submodule(f"{name}_norm")
         if isinstance(norm, Affine):
@@ -116,17 +118,17 @@ def _reaching(model: QuantNetwork, names: list[str], inputs: Tensor) -> dict[str
 
 @torch.no_grad()
 def _set_least_error(activation: Any, values: Tensor) -> None:
-    """Set the limit of an activation's quantizer to that which quantizes ``values`` with the least squared error."""
-    wanted = values if activation.act_quant.is_signed else values.relu()
-    largest = float(wanted.abs().max())
-    if largest == 0 or not set_limit(activation, largest):
+    """Set the range of an activation's quantizer to that which quantizes ``values`` with the least squared error."""
+    wanted = activation.act_quant.fused_activation_quant_proxy.activation_impl(values)
+    low, high = float(wanted.min().clamp(max=0)), float(wanted.max().clamp(min=0))
+    if low == high or not set_range(activation, low, high):
         return
     errors: dict[float, float] = {}
-    for part in range(1, LIMITS + 1):
-        limit = largest * part / LIMITS
-        set_limit(activation, limit)
-        errors[limit] = float((activation(values) - wanted).square().mean())
-    set_limit(activation, min(errors, key=errors.__getitem__))
+    for part in range(1, RANGES + 1):
+        set_range(activation, low * part / RANGES, high * part / RANGES)
+        errors[part / RANGES] = float((activation(values) - wanted).square().mean())
+    share = min(errors, key=errors.__getitem__)
+    set_range(activation, low * share, high * share)
 
 
 def _evaluate(model: QuantNetwork, inputs: Tensor, batch_size: int) -> None:
