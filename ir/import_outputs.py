@@ -79,6 +79,8 @@ class _Ranks:
 
 def _ranks(builder: Builder, value: Value) -> _Ranks | str:
     """Such integers, proved at every code that each channel can take; or why there are none."""
+    if value.uneven() is not None:
+        return "its biases differ among pixels"
     grid, bounds = value.grid, builder.bounds[value.tensor]
     assert grid is not None
     count = int((bounds.high - bounds.low).max()) + 1
@@ -149,5 +151,6 @@ def _add_ranks(builder: Builder, source: str, ranks: _Ranks) -> str:
 def _host_chain(builder: Builder, value: Value) -> Chain:
     """From the integers of the value's tensor to what the model returns."""
     assert value.grid is not None
-    dequantize = value.grid.dequantize(builder.signs[value.tensor])
-    return Chain((dequantize, *value.channel_steps(), *value.layout.to_model(), *value.steps[value.shaped :]))
+    dequantize, uneven = value.grid.dequantize(builder.signs[value.tensor]), value.uneven()
+    count = value.shaped if uneven is None else uneven
+    return Chain((dequantize, *value.until(count).channel_steps(), *value.layout.to_model(), *value.steps[count:]))

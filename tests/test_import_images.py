@@ -225,6 +225,26 @@ def test_depth_to_space_comes_after_the_function(tmp_path, mode, scales):
     assert kinds(imported) == ["Dense", "Threshold", "DepthToSpace", "Conv2d", "Threshold"]
 
 
+def shuffled_with_biases():
+    sketch = Sketch(3, 4, 4)
+    x = conv(sketch, sketch.quant("data", 0.25), 8, 3, (1, 1))
+    x = sketch.add("DepthToSpace", sketch.add("Add", x, np.arange(8.0).reshape(8, 1, 1) / 4), blocksize=2)
+    return sketch, sketch.add("Mul", x, 0.5)
+
+
+def test_biases_before_a_shuffle_at_the_output_are_added_by_the_host(tmp_path):
+    sketch, x = shuffled_with_biases()
+    assert kinds(assert_equals_qonnx(sketch.save(tmp_path, x), images(3, 4, 4))) == ["Dense", "DepthToSpace"]
+
+
+def test_argmax_of_such_outputs_is_left_to_the_host(tmp_path):
+    sketch, x = shuffled_with_biases()
+    imported = import_onnx(sketch.save(tmp_path, x, sketch.add("ArgMax", x, axis=1, keepdims=0)))
+    codes = quantize_inputs(imported.graph, images(3, 4, 4))
+    reals, index = dequantize_outputs(imported.graph, execute(imported.graph, codes)).values()
+    np.testing.assert_array_equal(index, reals.argmax(1))
+
+
 def test_space_to_depth_is_a_convolution(tmp_path):
     sketch = Sketch(3, 4, 6)
     x = sketch.add(
