@@ -44,23 +44,22 @@ def measure_drift(
     The importances are means over batches of ``inputs``, (samples, ...) as the model takes them. batch_statistics:
     whether batch normalizations take the mean and variance of the batch, as in training, or the running ones of the
     dense network, which no longer fit behind pruned channels. keep: one count per group. ``model`` stays as it is.
-    Raises GraphError for criteria that values do not sway.
+    Raises GraphError as ``measure_importance`` does.
     """
-    if criterion.statistic is None:
-        raise GraphError(f"{criterion.name}: does not depend on what comes in; give activation-l1 or activation-l0")
-    model = _prepare(model, batch_statistics)
-    groups = model.groups()
-    reads = _find_read(model)
-    criterion.check(tuple(group for group, read in zip(groups, reads) if read))
-    dense = _measure(model, criterion, inputs, batch_size)
-    found = []
+    model = copy.deepcopy(model)
+    groups, reads = model.groups(), _find_read(model)
+
+    def measure() -> tuple[Tensor, ...]:
+        return measure_importance(model, criterion, inputs, batch_statistics=batch_statistics, batch_size=batch_size)
+
+    dense, found = measure(), []
     for number, read in enumerate(reads):
         if not read:
             continue
         before = [groups[other].kept for other in read]
         for other in read:
             groups[other].mask(keep_largest(dense[other], keep[other]) & groups[other].kept)
-        pruned = _measure(model, criterion, inputs, batch_size)[number]
+        pruned = measure()[number]
         for other, kept in zip(read, before):
             groups[other].mask(kept)
         names = tuple(groups[other].name for other in read)
@@ -68,6 +67,28 @@ def measure_drift(
         distance = levenshtein(order_of(dense[number]), order_of(pruned))
         found.append(Drift(groups[number].name, groups[number].channels, names, tau, distance))
     return tuple(found)
+
+
+@torch.no_grad()
+def measure_importance(
+    model: QuantNetwork, criterion: Criterion, inputs: Tensor, *, batch_statistics: bool, batch_size: int = BATCH
+) -> tuple[Tensor, ...]:
+    """The importance of each group's channels, shape (channels,), by values: the mean over batches of ``inputs``.
+
+    See ``measure_drift``. Raises GraphError for criteria that values do not sway, or that cannot tell a group's apart.
+    """
+    if criterion.statistic is None:
+        raise GraphError(f"{criterion.name}: does not depend on what comes in; give activation-l1 or activation-l0")
+    criterion.check(model.groups())
+    model = _prepare(model, batch_statistics)
+    groups = model.groups()
+    means = [[RunningMean(criterion.statistic) for _ in group.writers] for group in groups]
+    for group, row in zip(groups, means):
+        for writer, mean in zip(group.writers, row):
+            writer.mask.watchers.append(mean)
+    for batch in inputs.tensor_split(ceil(len(inputs) / batch_size)):  # all of about one size
+        model(batch.to(device_of(model)).float())
+    return tuple(mean_over_writers(criterion, group, row) for group, row in zip(groups, means))
 
 
 def kendall_tau(first: Tensor, second: Tensor) -> float:
@@ -114,19 +135,3 @@ def _find_read(model: QuantNetwork) -> list[list[int]]:
         [number for number, layers in enumerate(readers) if layers & own and number != group]
         for group, own in enumerate(writers)
     ]
-
-
-@torch.no_grad()
-def _measure(model: QuantNetwork, criterion: Criterion, inputs: Tensor, batch_size: int) -> list[Tensor]:
-    """The importances of all groups."""
-    assert criterion.statistic is not None
-    groups = model.groups()
-    means = [[RunningMean(criterion.statistic) for _ in group.writers] for group in groups]
-    watched = [(writer.mask, mean) for group, row in zip(groups, means) for writer, mean in zip(group.writers, row)]
-    for mask, mean in watched:
-        mask.watchers.append(mean)
-    for batch in inputs.tensor_split(ceil(len(inputs) / batch_size)):  # all of about one size
-        model(batch.to(device_of(model)).float())
-    for mask, mean in watched:
-        mask.watchers.remove(mean)
-    return [mean_over_writers(criterion, group, row) for group, row in zip(groups, means)]
