@@ -1,18 +1,21 @@
 """What MODEL names on the command line: an ONNX file, or a run folder of ``espalier train`` with its test data."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..errors import BuildError
 from ..ir.onnx_model import read_model
 from .folder import file_digest, read_json
+from .scores import MEMORY
 
 
 @dataclass(frozen=True)
 class Model:
     """An ONNX file; ``tests`` (inputs, labels or targets) and ``truth`` (Brevitas' codes) where a run folder has them.
 
-    metric, margin: how training scored the targets; see HeldOut.
+    metric, margin: how training scored the targets; see HeldOut. memory: what its metrics.json says of MEMORY.
     """
 
     name: str
@@ -22,11 +25,12 @@ class Model:
     truth: Path | None = None
     metric: str = ""
     margin: int = 0
+    memory: Mapping[str, float] = field(default_factory=dict)
 
-    def identity(self) -> dict[str, str | int | None]:
+    def identity(self) -> dict[str, Any]:
         """All of it that results depend on."""
         tests, truth = (path and file_digest(path) for path in (self.tests, self.truth))
-        scored = {"metric": self.metric, "margin": self.margin}
+        scored = {"metric": self.metric, "margin": self.margin, "memory": dict(self.memory)}
         return {"name": self.name, "digest": self.digest, "tests": tests, "truth": truth} | scored
 
     def origin(self) -> str:
@@ -48,13 +52,15 @@ def find_model(path: Path) -> Model:
     return Model(name, onnx, read_model(onnx).digest, tests, truth, *how_scored(path))
 
 
-def how_scored(run: Path) -> tuple[str, int]:
-    """The metric of a run folder and the margin of its images; none where it does not say."""
-    result, config = (
+def how_scored(run: Path) -> tuple[str, int, dict[str, float]]:
+    """The metric of a run folder, the margin of its images, and its MEMORY; none where it does not say."""
+    metrics, config = (
         read_json(run / name) if (run / name).is_file() else {} for name in ("metrics.json", "config.json")
     )
     try:
-        return str(result.get("result", {}).get("metric", "")), int(config.get("recipe", {}).get("margin", 0))
+        result = metrics.get("result", {})
+        memory = {name: float(result[name]) for name in MEMORY if name in result}
+        return str(result.get("metric", "")), int(config.get("recipe", {}).get("margin", 0)), memory
     except (AttributeError, TypeError, ValueError):
         raise BuildError(f"{run}: its metrics.json or config.json is damaged; train again") from None
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import BuildError, EspalierError
 from .folder import BuildFolder, read_build, read_json
 from .mismatch import Mismatch
-from .scores import METRICS, show_score
+from .scores import MEMORY, METRICS, show_score
 from .table import pairs, table
 
 # The file in each verb's folder that holds its results.
@@ -72,7 +72,7 @@ def result(folder: BuildFolder, verb: str) -> Any:
 
 def describe_import(folder: BuildFolder) -> str:
     found = result(folder, "import")
-    shown = {key: found[key] for key in ("model", "digest")} | ports(found) | agreement(found)
+    shown = {key: found[key] for key in ("model", "digest")} | ports(found) | agreement(found) | scores(found)
     return f"{table(found['nodes'], ('name', 'operator', 'output'))}\n\n{pairs(shown)}"
 
 
@@ -105,9 +105,7 @@ def describe(folder: BuildFolder) -> str:
             shown |= more(folder)
     if folder.stamp("plan"):
         parts.append(table(layer_rows(folder), (*FOLD_COLUMNS, *AREA_COLUMNS)))
-    summary = folder.summary()
-    shown |= {name: show_score(name, summary[name]) for name in ("accuracy", *METRICS) if name in summary}
-    return "\n\n".join([*parts, pairs(shown)])
+    return "\n\n".join([*parts, pairs(shown | scores(folder.summary()))])
 
 
 VIEWS: dict[str | None, Callable[[BuildFolder], str]] = {
@@ -159,6 +157,15 @@ def agreement(found: Mapping[str, Any]) -> dict[str, str]:
     if compared["differing"]:
         text += f", {compared['explained']:,} of them by float32 rounding"
     return {"trained_model": text}
+
+
+def scores(found: Mapping[str, Any]) -> dict[str, Any]:
+    """How good the network's answers are, and for how much memory of weights and feature maps, where that is known."""
+    known = {name: show_score(name, found[name]) for name in ("accuracy", *METRICS) if name in found}
+    memory = {name: found[name] for name in MEMORY if name in found}
+    if "density" in memory:
+        memory["density"] = f"{memory['density']:,.1f} {'dB' if 'psnr_db' in known else '%'} per Mbit"
+    return known | memory
 
 
 def timing(folder: BuildFolder) -> dict[str, Any]:

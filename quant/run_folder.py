@@ -50,10 +50,14 @@ def _check_config(folder: Path, config: dict[str, Any]) -> None:
 
 
 def _flat(config: Any) -> dict[str, Any]:
-    """The recipe's options beside data and threads; empty if this is no config at all."""
+    """The recipe's options by name, others as prune.epochs, beside data and threads; empty if this is no config."""
     if not isinstance(config, dict) or not isinstance(config.get("recipe"), dict):
         return {}
-    return {**config["recipe"], **{key: value for key, value in config.items() if key != "recipe"}}
+    flat = {}
+    for name, value in config.items():
+        options = value if isinstance(value, dict) else {"": value}
+        flat |= {key if name == "recipe" else f"{name}.{key}".rstrip("."): entry for key, entry in options.items()}
+    return flat
 
 
 def _short(value: Any) -> str:

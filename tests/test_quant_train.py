@@ -71,6 +71,14 @@ def test_truth_agrees_with_metrics(finished):
     assert result["accuracy"] == np.mean(truth["outputs"].argmax(1) == test["labels"])
 
 
+def test_metrics_tell_the_memory_that_pruning_left(finished):
+    result = json.loads((finished / "metrics.json").read_text())["result"]
+    assert result["weight_mbit"] == (64 * 7 + 7 * 5 + 5 * 10) * 4 / 1e6  # 4 bits each
+    assert result["feature_mbit"] == (64 + 7 + 5) * 4 / 1e6
+    density = 100 * result["accuracy"] / (result["weight_mbit"] + result["feature_mbit"])
+    assert result["density"] == pytest.approx(density)
+
+
 def test_same_seed_gives_the_same_bytes(finished, tmp_path):
     train(RECIPE, tmp_path / "again")
     assert results(tmp_path / "again") == results(finished)
