@@ -25,11 +25,27 @@ app = typer.Typer(
 
 @app.command()
 def train(
-    recipe: Annotated[str, Argument(help=f"One of {', '.join(RECIPES)}.")],
+    recipe: Annotated[
+        str,
+        Argument(
+            help=f"One of {', '.join(RECIPES)}; or FILE.py:NAME, a PyTorch module or what returns one: the file is "
+            "executed, so give only your own."
+        ),
+    ],
     output: Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Run folder; a killed run continues.")],
     data: Annotated[
         Path | None,
         Option(metavar="FILE", help="The recipe's data set such as mnist.npz, its folder, or digits: scikit-learn's."),
+    ] = None,
+    dataset: Annotated[
+        str | None, Option(help="Of one's own network: digits, mnist, cifar10, fsdd or superres.")
+    ] = None,
+    task: Annotated[
+        str | None, Option(help="Of one's own network: classify, copy, segment or enlarge; classify if left out.")
+    ] = None,
+    weights_from: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Of one's own network: .safetensors with its state_dict, to begin with."),
     ] = None,
     hidden: Annotated[str | None, Option(metavar="LIST", help="Channels of a perceptron's layers, as 64,48.")] = None,
     weight_bits: Annotated[str | None, Option(metavar="LIST", help="1 to 8: one for all layers, or 4,4,2.")] = None,
@@ -44,7 +60,9 @@ def train(
         Option(metavar="LIST", help="Per group of channels the share to remove (0.5), or how many to keep (37)."),
     ] = None,
     images: Annotated[int | None, Option(help="Samples of the training set, from its start.")] = None,
-    epochs: Annotated[int | None, Option(help="Passes over the training set.")] = None,
+    epochs: Annotated[
+        int | None, Option(help="Passes over the training set; 0 leaves one's own network as it is.")
+    ] = None,
     batch_size: Annotated[int | None, Option(help="Samples per step.")] = None,
     learning_rate: Annotated[float | None, Option(help="Highest step size; it rises, then falls to 0.")] = None,
     seed: Annotated[int | None, Option(help="Seed of the weights and of the order of samples.")] = None,
@@ -52,14 +70,14 @@ def train(
     json: o.Json = False,
 ) -> None:
     """Train, prune and quantize a network into a run folder; options left out are the recipe's."""
-    from .training import train_verb
+    from .training import OwnOptions, train_verb
 
     changes = {
         "hidden": hidden, "weight_bits": weight_bits, "activation_bits": activation_bits, "input_bits": input_bits,
         "per_channel": per_channel, "prune": prune, "images": images, "epochs": epochs, "batch_size": batch_size,
         "learning_rate": learning_rate, "seed": seed,
     }  # fmt: skip
-    train_verb(recipe, output, data, changes, threads, json)
+    train_verb(recipe, output, data, changes, threads, json, OwnOptions(dataset, task, weights_from))
 
 
 @app.command("import")

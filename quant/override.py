@@ -40,6 +40,7 @@ def override(
     if hidden is not None:
         recipe = _with_hidden(recipe, hidden)
     network = recipe.network
+    fewest = 0 if network.family == "own" else 1  # epochs: own networks may come trained
     if weight_bits is not None:
         names = [layer.name for layer in network.weighted]
         recipe = replace(recipe, weight_bits=_bits("--weight-bits", weight_bits, names, "layer"))
@@ -58,7 +59,7 @@ def override(
     plain = {
         "per_channel": per_channel,
         "images": images if images is None else _whole("--images", images, 2, 100_000_000),
-        "epochs": epochs if epochs is None else _whole("--epochs", epochs, 1, 100_000),
+        "epochs": epochs if epochs is None else _whole("--epochs", epochs, fewest, 100_000),
         "batch_size": batch_size if batch_size is None else _whole("--batch-size", batch_size, 2, 1_000_000),
         "learning_rate": learning_rate,
         "seed": seed if seed is None else _whole("--seed", seed, 0, 2**32 - 1),

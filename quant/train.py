@@ -10,6 +10,7 @@ from .data import load_dataset
 from .files import read_json, write_json
 from .finish import Metrics, finish
 from .fit import Progress, fit
+from .from_torch import OwnNetwork, load_weights
 from .model import QuantNetwork
 from .pruning.criteria import CRITERIA
 from .pruning.scheduled import ScheduledPruning
@@ -27,19 +28,24 @@ def train(
     data: Path | None = None,
     threads: int = 1,
     progress: Callable[[Progress], None] | None = None,
+    start: OwnNetwork | None = None,
 ) -> Metrics:
     """Train ``recipe`` into the run folder ``folder``, continuing from its last checkpoint if it has one.
 
     model.onnx is written last: a folder that has it is finished, and its metrics are returned. The same recipe, data,
-    machine and number of threads give the same bytes. Raises BuildError, also for a folder of another run.
+    machine and number of threads give the same bytes. start: the weights to begin with, of the recipe's network. Raises
+    BuildError, also for a folder of another run.
     """
     dataset = load_dataset(recipe, data)
     config = {"recipe": recipe.record(), "data": dataset.digest(), "threads": threads}
+    config |= {"start": start.digest()} if start else {}
     with open_folder(folder, config):
         if (folder / "model.onnx").exists():
             return Metrics.of_record(read_json(folder / "metrics.json")["result"])
         with torch_state(threads, recipe.seed):
             model = QuantNetwork(recipe)
+            if start:
+                load_weights(model, start.tensors)
             history = fit(
                 model,
                 recipe,
