@@ -1,7 +1,6 @@
 """Trains a recipe into a run folder, with a bar and early figures on stderr."""
 
 import json
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 from ..errors import BuildError, ToolError
 from ..quant.override import override
 from ..quant.recipes import Recipe, find_recipe
-from .progress import say
+from .progress import bar, say
 from .table import pairs
 
 MAX_THREADS = 1024
@@ -32,13 +31,7 @@ def train_verb(
     recipe: str, output: Path, data: Path | None, changes: dict[str, Any], threads: int, as_json: bool, own: OwnOptions
 ) -> None:
     chosen, start = _choose(recipe, own, changes)
-    if not 1 <= threads <= MAX_THREADS:
-        raise BuildError(f"--threads: {threads} was given; it must be a whole number from 1 to {MAX_THREADS}")
-    if data is not None and str(data) != "digits" and not data.exists():
-        raise BuildError(
-            f"{data}: no such file; --data is an .npz such as mnist.npz, the folder that holds it, or the word digits"
-        )
-    need_training()
+    check_training(data, threads)
     say(f"train {chosen.name}: {chosen.help}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # brevitas tells of optional packages that nothing here needs
@@ -48,6 +41,17 @@ def train_verb(
     result = {"run": str(output), "recipe": chosen.name, **metrics.record()}
     shown_score = {metrics.metric: figure(metrics.metric, metrics.score)}
     print(json.dumps(result, indent=2) if as_json else pairs(result | shown_score))
+
+
+def check_training(data: Path | None, threads: int) -> None:
+    """Raise for what is wrong whatever is trained."""
+    if not 1 <= threads <= MAX_THREADS:
+        raise BuildError(f"--threads: {threads} was given; it must be a whole number from 1 to {MAX_THREADS}")
+    if data is not None and str(data) != "digits" and not data.exists():
+        raise BuildError(
+            f"{data}: no such file; --data is an .npz such as mnist.npz, the folder that holds it, or the word digits"
+        )
+    need_training()
 
 
 def need_training() -> None:
@@ -75,22 +79,14 @@ def _choose(recipe: str, own: OwnOptions, changes: dict[str, Any]) -> tuple[Reci
 
 @contextmanager
 def shown() -> Iterator[Any]:
-    """A function that shows a ``Progress``: a bar on a terminal, elsewhere one line per epoch."""
-    if not sys.stderr.isatty():
-        yield lambda state: say(line(state)) if state.test_score is not None else None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    """A function that shows a ``Progress``."""
+    with bar() as show:
 
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
-
-        def show(state: Any) -> None:
+        def tell(state: Any) -> None:
             done = (state.epoch - 1) * state.batches + state.batch
-            bar.update(task, total=state.epochs * state.batches, completed=done, description=line(state))
+            show(done / (state.epochs * state.batches), line(state), state.test_score is not None)
 
-        yield show
+        yield tell
 
 
 def line(state: Any) -> str:
