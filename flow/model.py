@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import BuildError
 from ..ir.onnx_model import read_model
+from ..quant.bits import FLOAT
 from .folder import file_digest, read_json
 from .scores import MEMORY
 
@@ -47,6 +48,8 @@ def find_model(path: Path) -> Model:
     onnx = path / "model.onnx"
     if not onnx.is_file():
         raise BuildError(f"{path}: holds no model.onnx; if it is a training run, finish it with `espalier train`")
+    if is_real(path):
+        raise BuildError(f"{path}: is a network of real numbers; quantize it with `espalier quantize {path} -o RUN`")
     name = path.resolve().name
     tests, truth = existing(path / "test.npz"), existing(path / "truth.npz")
     return Model(name, onnx, read_model(onnx).digest, tests, truth, *how_scored(path))
@@ -63,6 +66,15 @@ def how_scored(run: Path) -> tuple[str, int, dict[str, float]]:
         return str(result.get("metric", "")), int(config.get("recipe", {}).get("margin", 0)), memory
     except (AttributeError, TypeError, ValueError):
         raise BuildError(f"{run}: its metrics.json or config.json is damaged; train again") from None
+
+
+def is_real(run: Path) -> bool:
+    """Whether the recipe of a run folder has weights or activations that are not quantized."""
+    recipe = read_json(run / "recipe.json") if (run / "recipe.json").is_file() else {}
+    try:
+        return FLOAT in (*recipe.get("weight_bits", ()), *recipe.get("activation_bits", ()))
+    except (AttributeError, TypeError):
+        raise BuildError(f"{run}: its recipe.json is damaged; train again") from None
 
 
 def existing(path: Path) -> Path | None:

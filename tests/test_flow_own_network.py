@@ -102,6 +102,11 @@ def test_the_run_is_of_real_numbers_with_quantized_inputs(untrained):
     )
 
 
+def test_real_numbers_have_to_be_quantized_before_they_are_built(untrained, tmp_path, capsys):
+    assert cli.run(["import", str(untrained[0]), "-o", str(tmp_path)]) == 2
+    assert "run: is a network of real numbers; quantize it with `espalier quantize" in capsys.readouterr().err
+
+
 def test_the_same_weights_continue_the_run_and_others_do_not(untrained, capsys):
     folder, _, options = untrained
     before = result(folder)
