@@ -10,6 +10,7 @@ from espalier.ir import execute, quantize_inputs
 from espalier.ir.onnx_import import import_onnx
 from espalier.ir.verify import explain_differences
 from espalier.quant.networks.coupling import find_couplings
+from espalier.quant.networks.factor import factor
 from espalier.quant.networks.layers import Activation, Input
 from espalier.quant.networks.record import read_network, record_network
 from espalier.quant.override import override
@@ -126,6 +127,12 @@ def test_sums_of_a_residual_network_couple_its_layers():
 def test_depthwise_layers_are_coupled_with_those_before_them():
     groups = find_couplings(from_torch(settled(Separable), DIGITS).network)
     assert [place.layer for place in groups[1].writers] == ["first_0", "first_3"]
+
+
+def test_factors_of_layers_have_names_of_their_own():
+    network = from_torch(settled(Residual), DIGITS).network
+    layers = factor(network, {layer.name: 2 for layer in network.weighted}).layers
+    assert len({layer.name for layer in layers}) == len(layers) == len(network.layers) + 2 * len(network.weighted)
 
 
 @pytest.mark.parametrize(

@@ -48,12 +48,12 @@ def test_layers_without_a_relu_between_them_get_one_signed_quantizer():
     kinds, sources = placed(
         conv("a"), conv("b"), Activation("r"), conv("c", sources=("a",)), Add("s", sources=("r", "c"))
     )
-    assert kinds["a_codes"] == "signed" and sources["b"] == sources["c"] == ("a_codes",)
+    assert kinds["a_quantized"] == "signed" and sources["b"] == sources["c"] == ("a_quantized",)
 
 
 def test_averages_are_quantized_without_sign():
     kinds, sources = placed(conv("a"), Activation("r"), AveragePool("p", (8, 8)), Flatten("f"), Dense("d", 3))
-    assert kinds == {"r": "relu", "f_codes": "relu"} and sources["d"] == ("f_codes",)
+    assert kinds == {"r": "relu", "f_quantized": "relu"} and sources["d"] == ("f_quantized",)
 
 
 def test_a_residual_block_is_that_of_resnet8():
@@ -61,8 +61,8 @@ def test_a_residual_block_is_that_of_resnet8():
         conv("a"), Activation("r"), conv("b"), Activation("s"), conv("c"), Add("sum", sources=("c", "r")),
         Activation("t"), conv("d"),
     )  # fmt: skip
-    assert kinds == {"r": "relu", "s": "relu", "c_codes": "signed two", "r_codes": "c_codes", "t": "relu"}
-    assert sources["sum"] == ("c_codes", "r_codes") and sources["b"] == ("r",)
+    assert kinds == {"r": "relu", "s": "relu", "c_quantized": "signed two", "r_quantized": "c_quantized", "t": "relu"}
+    assert sources["sum"] == ("c_quantized", "r_quantized") and sources["b"] == ("r",)
 
 
 def test_linear_bottlenecks_need_one_quantizer_for_sum_and_layer():
@@ -71,10 +71,10 @@ def test_linear_bottlenecks_need_one_quantizer_for_sum_and_layer():
         conv("e"), Add("more", sources=("sum", "e")), conv("last"),
     )  # fmt: skip
     assert kinds == {
-        "a_codes": "signed two", "r": "relu", "c_codes": "a_codes",
-        "sum_codes": "signed two", "s": "relu", "e_codes": "sum_codes", "more_codes": "signed",
+        "a_quantized": "signed two", "r": "relu", "c_quantized": "a_quantized",
+        "sum_quantized": "signed two", "s": "relu", "e_quantized": "sum_quantized", "more_quantized": "signed",
     }  # fmt: skip
-    assert sources["more"] == ("sum_codes", "e_codes") and sources["d"] == ("sum_codes",)
+    assert sources["more"] == ("sum_quantized", "e_quantized") and sources["d"] == ("sum_quantized",)
 
 
 def test_joined_relus_share_the_earliest_quantizer():
@@ -90,8 +90,8 @@ def test_joined_relus_share_the_earliest_quantizer():
 def test_fixed_limits_and_inputs_get_quantizers_to_share():
     clipped = Activation("r", limit=6.0, learned=False)
     kinds, sources = placed(conv("a"), clipped, Concat("join", sources=("r", "")), conv("b"))
-    assert kinds == {"r": "relu", "r_codes": "relu two", "inputs_codes": "r_codes"}
-    assert sources["join"] == ("r_codes", "inputs_codes")
+    assert kinds == {"r": "relu", "r_quantized": "relu two", "inputs_quantized": "r_quantized"}
+    assert sources["join"] == ("r_quantized", "inputs_quantized")
 
 
 def test_codes_of_one_quantizer_are_joined_as_they_are():
@@ -101,9 +101,9 @@ def test_codes_of_one_quantizer_are_joined_as_they_are():
 
 
 def test_signed_inputs_make_signed_codes():
-    assert placed(AveragePool("p", (2, 2)), conv("b"), signed=True)[0] == {"p_codes": "signed"}
+    assert placed(AveragePool("p", (2, 2)), conv("b"), signed=True)[0] == {"p_quantized": "signed"}
 
 
 def test_added_names_are_new():
-    kinds, _ = placed(conv("a"), conv("b"), Activation("a_codes"), conv("c"))
-    assert kinds == {"a_codes_2": "signed", "a_codes": "relu"}
+    kinds, _ = placed(conv("a"), conv("b"), Activation("a_quantized"), conv("c"))
+    assert kinds == {"a_quantized_2": "signed", "a_quantized": "relu"}

@@ -52,7 +52,7 @@ class _Placer:
     def quantized(self, source: str, signed: bool) -> str:
         """The name of an added activation that quantizes ``source``."""
         if (source, signed) not in self.added:
-            name = self.unused(f"{source or 'inputs'}_codes")
+            name = self.unused(f"{source or 'inputs'}_quantized")
             self.add(Activation(name, sources=(source,), signed=signed))
             self.added[source, signed] = name
         return self.added[source, signed]
