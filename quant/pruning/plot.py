@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 560, 360  # of the picture, pixels
 LEFT, RIGHT, TOP, BOTTOM = 70, 530, 30, 300  # of the field in it
-STEPS = (1, 2, 5)  # of figures at the axes, times a power of ten
+COARSE, FINE = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # figures at an axis, times powers of ten
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,10 @@ def linear_ticks(low: float, high: float) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Those of 1, 2 and 5 times powers of ten that lie between ``low`` and ``high``."""
+    """Round figures from ``low`` to ``high``: 1, 2, 5 times powers of ten, or others where these are fewer than two."""
     powers = range(floor(log10(low)), ceil(log10(high)) + 1)
-    found = [step * 10.0**power for power in powers for step in STEPS]
-    return [figure for figure in found if low <= figure <= high]
+    coarse, fine = (
+        [figure for power in powers for step in steps if low <= (figure := round(step * 10.0**power, 10)) <= high]
+        for steps in (COARSE, FINE)
+    )
+    return coarse if len(coarse) > 1 else fine
