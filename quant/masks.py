@@ -43,7 +43,11 @@ class Slice:
 
     def weights(self, channels: int) -> Tensor:
         """A view of the weights of shape (channels, repeats, ...), in which they can be changed."""
-        along = self.layer.weight.detach().movedim(self.axis, 0)
+        return self.of(self.layer.weight.detach(), channels)
+
+    def of(self, tensor: Tensor, channels: int) -> Tensor:
+        """The same view of a tensor shaped like the layer's weights, such as their gradient."""
+        along = tensor.movedim(self.axis, 0)
         return along[self.start : self.start + channels * self.repeats].unflatten(0, (channels, self.repeats))
 
 
