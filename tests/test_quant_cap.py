@@ -123,21 +123,27 @@ def test_a_network_that_keeps_all_stays_as_it_is(kind):
     torch.testing.assert_close(model(inputs), wanted, rtol=1e-3, atol=1e-4)
 
 
+def seen(model, name, inputs):
+    """What a module takes, and what it gives."""
+    found = []
+    hook = model.get_submodule(name).register_forward_hook(lambda layer, given, made: found.extend((given[0], made)))
+    with torch.no_grad():
+        model(inputs)
+    hook.remove()
+    return found
+
+
+def as_rows(values):
+    """Of float64, (samples x windows, channels)."""
+    return values.reshape(*values.shape[:2], -1).transpose(1, 2).flatten(0, 1).double().numpy()
+
+
 def brute_force_order(model, group, inputs):
     """Greedy: each next channel is the one with which numpy's least squares explains most, of all readers."""
     features, outputs, blocks = [], [], []
     for reader in measure_readers(model, model, group, inputs, positions=10**6):
-        taken = []
-        hook = reader.layer.register_forward_hook(
-            lambda layer, given, made, taken=taken: taken.extend((given[0], made))
-        )
-        model(inputs)
-        hook.remove()
-        columns = unfold(reader.layer, taken[0].detach())
-        factor = (reader.shift.weight / (reader.shift.running_var + reader.shift.eps).sqrt()).detach()
-        made = taken[1].detach().reshape(*taken[1].shape[:2], -1) * factor[:, None]
-        features.append(columns.transpose(1, 2).flatten(0, 1).double().numpy())
-        outputs.append(made.transpose(1, 2).flatten(0, 1).double().numpy())
+        features.append(as_rows(unfold(reader.layer, seen(model, reader.name, inputs)[0])))
+        outputs.append(as_rows(seen(model, f"{reader.name}_norm", inputs)[1]))
         blocks.append(reader.blocks.tolist())
     order = []
     while len(order) < group.channels:
@@ -165,6 +171,52 @@ def test_channels_are_chosen_as_by_exhaustive_search(kind, number, monkeypatch):
     group = model.groups()[number]
     readers = measure_readers(model, model, group, inputs, positions=10**6)
     assert rank(group, readers) == brute_force_order(model, group, inputs)
+
+
+READERS = [
+    ("dense", 0, "fc2_norm"),
+    ("dense", 1, "fc3"),
+    ("residual", 1, "block1_conv2_norm"),
+    ("shuffled", 0, "conv2_norm"),
+    ("transposed", 3, "up1_norm"),
+    ("transposed", 4, "scale"),
+    ("joined twice", 1, "merge_norm"),
+    ("biased", 2, "fc"),
+]
+
+
+@pytest.mark.parametrize("kind, number, shown", READERS)
+def test_compensation_is_least_squares_by_numpy(kind, number, shown, monkeypatch):
+    """As seen where a term can be added: scaled to the old variance behind batch normalization, and without a constant
+    behind a layer without bias."""
+    monkeypatch.setattr("espalier.quant.pruning.cap.TRUST", 1e-9)
+    _, reference, inputs = random_network(kind, samples=4 if kind in ("residual", "transposed", "shuffled") else 60)
+    model = copy.deepcopy(reference)
+    group = model.groups()[number]
+    readers = measure_readers(model, reference, group, inputs, positions=10**6)
+    reader = next(reader for reader in readers if shown in ("scale", reader.name, f"{reader.name}_norm"))
+    features, wanted = (
+        as_rows(unfold(reader.layer, seen(model, reader.name, inputs)[0])),
+        as_rows(seen(reference, shown, inputs)[1]),
+    )
+    kept = torch.arange(group.channels) % 2 > 0
+    features[:, reader.blocks[~kept].flatten()] = 0
+    design = np.concatenate([features, np.full((len(features), 1), shown != "fc3")], 1)
+    fitted = design @ np.linalg.lstsq(design, wanted, rcond=None)[0]
+    if shown.endswith("norm") and kind != "shuffled":
+        mean = wanted.mean(0)
+        fitted = mean + (fitted - mean) * wanted.std(0) / fitted.std(0)
+    compensate(group, kept, readers)
+    np.testing.assert_allclose(as_rows(seen(model, shown, inputs)[1]), fitted, rtol=1e-3, atol=1e-3)  # 32-bit weights
+
+
+def test_channels_dropped_before_stay_so():
+    recipe, model, inputs = random_network("joined")
+    cap(model, recipe, inputs, keep=halves(model))
+    before = [group.kept for group in model.groups()]
+    result = cap(model, recipe, inputs, keep=[max(1, group.channels // 4) for group in model.groups()])
+    assert [group.constant for group in result.groups] == [0] * len(before)
+    assert not any((group.kept & ~kept).any() for group, kept in zip(model.groups(), before))
 
 
 def constant_network():

@@ -22,7 +22,7 @@ from .scheduled import keep_largest
 from .terms import factors, is_batch_norm, is_norm, set_term
 from .unfold import set_weights, weights_of
 
-TRUST = 0.1  # the ridge of a fit with as many features as rows; it falls as rows are more
+TRUST = 0.03  # the ridge of a fit with as many features as rows; it falls as rows are more
 
 
 @dataclass(frozen=True)
