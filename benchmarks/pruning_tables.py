@@ -1,0 +1,183 @@
+"""Tables of the pruning benchmark, in Markdown: mean and standard deviation over the seeds that are there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+import pruning_rows as rows
+from pruning_jobs import Job, Store
+from pruning_networks import Study
+
+from espalier.quant.recipes import find_recipe
+
+Results = Mapping[str, Mapping[int, dict[str, Any]]]
+"""What was found, by the row's name and by seed."""
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Mean and sample standard deviation; a dash where there is nothing."""
+    if not values:
+        return "–"
+    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{fmean(values):.{digits}f}{deviation}"
+
+
+def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *lines))
+
+
+def read_results(store: Store, jobs: Sequence[Job]) -> Results:
+    """Of those that are done."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for job in jobs:
+        if (result := store.read(job)) is not None:
+            found.setdefault(job.row.name, {})[job.seed] = result
+    return found
+
+
+def format_tables(study: Study, results: Results) -> Iterator[str]:
+    """Every table that something is known of, under its heading."""
+    task = find_recipe(study.recipe).task
+    unit = "PSNR dB" if task in ("copy", "enlarge") else "accuracy %"
+    tables = {
+        "All rows": _main(results, unit),
+        "Kendall's tau of rankings behind dense and pruned layers": _drift(results),
+        "Layerwise and one-shot, paired by seed": _paired(study, results),
+        "Without any training": _untrained(study, results),
+        "DCP before fine-tuning, by lambda": _by_lambda(study, results),
+        "STR's budget and a uniform one": _thresholds(study, results),
+    }
+    return (f"### {title}\n\n{text}" for title, text in tables.items() if text)
+
+
+def _main(results: Results, unit: str) -> str:
+    header = ["row", "pruned", "epochs", unit, "weights Mbit", "features Mbit", "per Mbit", "x dense",
+              "multiplications", "weight bits", "seeds"]  # fmt: skip
+    dense = _column(results, "dense", "density")
+    names = [name for name, found in results.items() if not _is_claim(name) and found]
+    lines = [_line(name, results, fmean(dense) if dense else None) for name in names]
+    return table(header, lines) if lines else ""
+
+
+def _is_claim(name: str) -> bool:
+    return name.split()[0] in ("short", "untrained", "lambda", "str", "drift")
+
+
+def _line(name: str, results: Results, dense: float | None) -> list[str]:
+    words = name.split()
+    share = f"{words.pop()} %" if words[-1].isdigit() else "0 %"
+    densities = _column(results, name, "density")
+    return [
+        label(words), share, f"{_column(results, name, 'epochs')[0]:g}", spread(_column(results, name, "score")),
+        spread(_column(results, name, "weight_mbit"), 4), spread(_column(results, name, "feature_mbit"), 4),
+        spread(densities, 0), f"{fmean(densities) / dense:.1f}" if dense else "–",
+        _whole(_column(results, name, "multiplications")), _whole(_column(results, name, "weight_bits")),
+        str(len(densities)),
+    ]  # fmt: skip
+
+
+def label(words: Sequence[str]) -> str:
+    if words[0] in rows.BITS:
+        return f"joint, {words[0]}"
+    return ", ".join(words)
+
+
+def _whole(values: Sequence[float]) -> str:
+    return f"{fmean(values):,.0f}" if values else "–"
+
+
+def _column(results: Results, name: str, key: str) -> list[float]:
+    return [found[key] for _, found in sorted(results.get(name, {}).items()) if key in found]
+
+
+def _figures(results: Results, name: str, key: str) -> list[float]:
+    return [found["figures"][key] for _, found in sorted(results.get(name, {}).items())]
+
+
+def _drift(results: Results) -> str:
+    found = results.get("drift", {})
+    if not found:
+        return ""
+    keys = [key.removesuffix(" tau") for key in next(iter(found.values()))["figures"] if key.endswith(" tau")]
+    places = list(dict.fromkeys(tuple(key.split()[:2]) for key in keys))
+    header = ["layer", "batch norm", *(f"{100 * share:g} %" for share in rows.DRIFTS), "distance / channels at 50 %"]
+    lines = [
+        [group, f"{mode} statistics",
+         *(spread(_figures(results, "drift", f"{group} {mode} {share:g} tau")) for share in rows.DRIFTS),
+         spread(_figures(results, "drift", f"{group} {mode} 0.5 distance"))]
+        for group, mode in places
+    ]  # fmt: skip
+    return table(header, lines)
+
+
+def _paired(study: Study, results: Results) -> str:
+    prefix = "short " if any(name.startswith("short ") and found for name, found in results.items()) else ""
+    header = ["criterion", "pruned", "layerwise", "one-shot", "stepwise", "layerwise - one-shot", "seeds won"]
+    lines = []
+    for share in _shares(study):
+        for criterion in rows.CRITERIA:
+            named = {
+                schedule: results.get(f"{prefix}{criterion} {schedule} {share}", {}) for schedule in rows.SCHEDULES
+            }
+            differences = _differences(named["layerwise"], named["one-shot"])
+            cells = [spread([found["score"] for found in named[schedule].values()]) for schedule in rows.SCHEDULES]
+            won = f"{sum(value > 0 for value in differences)} of {len(differences)}" if differences else "–"
+            if any(named.values()):
+                lines.append([criterion, f"{share} %", *cells, spread(differences), won])
+        thin = _column(results, f"{prefix}thin {share}", "score")
+        if thin:
+            lines.append(["thin from scratch", f"{share} %", spread(thin), "", "", "", ""])
+    return table(header, lines) if lines else ""
+
+
+def _differences(first: Mapping[int, dict[str, Any]], second: Mapping[int, dict[str, Any]]) -> list[float]:
+    return [first[seed]["score"] - second[seed]["score"] for seed in sorted(first.keys() & second.keys())]
+
+
+def _untrained(study: Study, results: Results) -> str:
+    lines = []
+    for share in _shares(study):
+        for criterion in ("random", "weight-l1", "activation-l1", "bn-gamma"):
+            name = f"untrained {criterion} {share}"
+            cells = [spread(_figures(results, name, key)) for key in ("alone", "norms", "compensated")]
+            if results.get(name):
+                lines.append([criterion, f"{share} %", *cells])
+        capped = _column(results, f"cap untrained {share}", "score")
+        if capped:
+            lines.append(["CaP's own ranking", f"{share} %", "–", "–", spread(capped)])
+    header = ["channels chosen by", "pruned", "as they are", "batch norm recalibrated", "compensated"]
+    return table(header, lines) if lines else ""
+
+
+def _by_lambda(study: Study, results: Results) -> str:
+    names = {share: results.get(f"lambda {share}", {}) for share in _shares(study)}
+    lams = ("0", "0.1", "1", "inf")
+    lines = [
+        [f"{share} %", *(spread([one["figures"][lam] for one in found.values()]) for lam in lams)]
+        for share, found in names.items()
+        if found
+    ]
+    return table(["pruned", *(f"lambda {lam}" for lam in lams)], lines) if lines else ""
+
+
+def _thresholds(study: Study, results: Results) -> str:
+    names = [name for name in (f"str {decay:g}" for decay in study.decays) if name in results]
+    if not names:
+        return ""
+    keys = "sparsity", "str", "uniform", "learned"
+    header = ["decay", "weights zero %", "STR", "magnitude, uniform", "magnitude, STR's budget"]
+    single = [[name.split()[1], *(spread(_figures(results, name, key)) for key in keys)] for name in names]
+    wide = []
+    for sparsity in study.sparsities:
+        share, keys = f"{100 * sparsity:g}", ("score", "weight_mbit", "feature_mbit")
+        uniform = [_column(results, f"{' '.join(rows.JOINT)} {share}", key) for key in keys]
+        wide.append(["uniform", f"{share} %", *map(spread, uniform, (2, 4, 4))])
+        for name in names:
+            learned = [_figures(results, name, f"{key} {sparsity:g}") for key in keys]
+            wide.append([f"STR's, decay {name.split()[1]}", f"{share} %", *map(spread, learned, (2, 4, 4))])
+    headers = ["widths", "channels pruned", "score", "weights Mbit", "features Mbit"]
+    return f"{table(header, single)}\n\n{table(headers, wide)}"
+
+
+def _shares(study: Study) -> list[str]:
+    return [f"{100 * sparsity:g}" for sparsity in study.sparsities]
