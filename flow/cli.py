@@ -66,6 +66,9 @@ def train(
     batch_size: Annotated[int | None, Option(help="Samples per step.")] = None,
     learning_rate: Annotated[float | None, Option(help="Highest step size; it rises, then falls to 0.")] = None,
     seed: Annotated[int | None, Option(help="Seed of the weights and of the order of samples.")] = None,
+    quantizer: o.Quantizer = None,
+    delays: o.Delays = None,
+    scale_groups: o.ScaleGroups = None,
     threads: Annotated[int, Option(help="CPU threads; results depend on their number.")] = 1,
     json: o.Json = False,
 ) -> None:
@@ -75,9 +78,54 @@ def train(
     changes = {
         "hidden": hidden, "weight_bits": weight_bits, "activation_bits": activation_bits, "input_bits": input_bits,
         "per_channel": per_channel, "prune": prune, "images": images, "epochs": epochs, "batch_size": batch_size,
-        "learning_rate": learning_rate, "seed": seed,
+        "learning_rate": learning_rate, "seed": seed, "quantizer": quantizer, "delays": delays,
+        "scale_groups": scale_groups,
     }  # fmt: skip
     train_verb(recipe, output, data, changes, threads, json, OwnOptions(dataset, task, weights_from))
+
+
+@app.command()
+def quantize(
+    run: Annotated[Path, Argument(metavar="RUN", help="Folder of a finished run, of real numbers or quantized.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Run folder; a killed run continues.")],
+    weights: Annotated[
+        str | None,
+        Option(metavar="LIST", help="Bits of weights, 1 to 8: one for all, or 4,4,2; the run's if left out."),
+    ] = None,
+    activations: Annotated[
+        str | None, Option(metavar="LIST", help="Bits of activations: one for all, or one each; the run's if left out.")
+    ] = None,
+    budget: Annotated[
+        float | None,
+        Option(metavar="MBIT", help="Choose bits from 8 to 2 so that weights and features fit so many Mbit."),
+    ] = None,
+    method: Annotated[
+        str, Option(help="train: calibrate, then train further. calibrate: by training samples alone.")
+    ] = "train",
+    epochs: Annotated[
+        int | None, Option(help="Passes over the training set; a quarter of the run's if left out.")
+    ] = None,
+    learning_rate: Annotated[float | None, Option(help="Highest step size; 0.3 of the run's if left out.")] = None,
+    calib: Annotated[int, Option(help="Training samples to calibrate by.")] = 256,
+    quantizer: o.Quantizer = None,
+    delays: o.Delays = None,
+    scale_groups: o.ScaleGroups = None,
+    data: Annotated[
+        Path | None, Option(metavar="FILE", help="What the run was trained with: an .npz, its folder, or digits.")
+    ] = None,
+    seed: Annotated[int | None, Option(help="Seed of the order of samples.")] = None,
+    threads: Annotated[int, Option(help="CPU threads; results depend on their number.")] = 1,
+    json: o.Json = False,
+) -> None:
+    """Quantize a finished run into another one, to given bits or to those that fit a memory."""
+    from .quantizing import quantize_verb
+
+    changes = {
+        "weight_bits": weights, "activation_bits": activations, "epochs": epochs, "learning_rate": learning_rate,
+        "quantizer": quantizer, "delays": delays, "scale_groups": scale_groups, "seed": seed,
+    }  # fmt: skip
+    how = {"method": method, "calibration": calib, "budget_mbit": budget}
+    quantize_verb(run, output, changes, how, data, threads, json)
 
 
 @app.command("import")

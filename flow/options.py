@@ -12,6 +12,20 @@ Output = Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Build 
 Json = Annotated[bool, Option("--json", help="Results as JSON instead of a table.")]
 Force = Annotated[bool, Option("--force", help="Run even if nothing changed; replace another model's results.")]
 
+Quantizer = Annotated[
+    str | None,
+    Option(help="learned scales, running statistics, or statistics-po2: statistics rounded to powers of two."),
+]
+Delays = Annotated[
+    str | None,
+    Option(
+        metavar="LIST", help="Of statistics: steps before weights, activations are quantized in training, as 200,20."
+    ),
+]
+ScaleGroups = Annotated[
+    int | None, Option(help="Of statistics per channel: so many weight scales are left to a layer; 0 for all.")
+]
+
 InputType = Annotated[
     str | None,
     Option(

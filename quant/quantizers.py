@@ -98,12 +98,16 @@ def make_activation(
     return layer(act_quant=_let(Uint8ActPerTensorFloat, **options))
 
 
-def kind_of(activation: Any) -> tuple[object, ...]:
-    """What of an activation has to be the same for its quantizer to be taken over: how it quantizes, and the bits."""
-    if not hasattr(activation, "act_quant"):
+def kind_of(layer: Any) -> tuple[object, ...]:
+    """How a layer quantizes its weights, or what comes, and to how many bits; equal for layers that do so alike.
+
+    The layer is in evaluation mode: in training some quantizers count how often they are looked at.
+    """
+    proxy = getattr(layer, "act_quant", getattr(layer, "weight_quant", None))
+    if proxy is None or not proxy.is_quant_enabled:
         return (FLOAT,)
-    quantizer = _quantizer_of(activation)
-    return int(activation.act_quant.bit_width()), type(quantizer).__name__, getattr(quantizer, "power_of_two", None)
+    quantizer = _quantizer_of(layer) if hasattr(layer, "act_quant") else proxy.tensor_quant
+    return int(proxy.bit_width()), type(quantizer).__name__, getattr(quantizer, "power_of_two", None)
 
 
 def set_range(activation: Any, low: float, high: float) -> bool:

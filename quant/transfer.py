@@ -14,7 +14,7 @@ from .quantizers import Affine, kind_of, set_range
 from .recipes import Recipe
 
 RANGES = 40  # tried per quantizer, at equal distances up to that of all values
-VALUES = 2**19  # that a quantizer is judged by, at most
+VALUES = 2**17  # that a quantizer is judged by, at most
 
 
 def transfer(model: QuantNetwork, recipe: Recipe, inputs: Tensor | None = None) -> QuantNetwork:
@@ -24,15 +24,15 @@ def transfer(model: QuantNetwork, recipe: Recipe, inputs: Tensor | None = None) 
     while it evaluates ``inputs``, (samples, ...) as the model takes them: to the range that errs least. Raises
     GraphError if ``model`` is another network than the recipe's.
     """
-    device = device_of(model)
+    device = device_of(model.eval())
     with torch.random.fork_rng(devices=[]):
         made = QuantNetwork(recipe).to(device).eval()
-    _copy_tensors(model, made)
+    new = new_quantizers(model, made, recipe.network)
+    _copy_tensors(model, made, new)
     _keep_strength(model, made, recipe.network)
     if inputs is not None:
-        names = [layer.name for layer in recipe.network.activations]
-        new = [name for name in names if kind_of(made.get_submodule(name)) != kind_of(model.get_submodule(name))]
-        for name, values in _reaching(model, new, inputs).items():
+        names = [layer.name for layer in recipe.network.activations if layer.name in new]
+        for name, values in _reaching(model, names, inputs).items():
             _set_least_error(made.get_submodule(name), values)
     return made
 
@@ -58,13 +58,23 @@ def recalibrate_norms(model: QuantNetwork, inputs: Tensor, batch_size: int = BAT
     model.eval()
 
 
-def _copy_tensors(model: QuantNetwork, made: QuantNetwork) -> None:
+def new_quantizers(model: QuantNetwork, made: QuantNetwork, network: Network) -> set[str]:
+    """The layers of ``made`` that quantize in another way, or to other bits, than those of ``model``."""
+    names = [layer.name for layer in (*network.weighted, *network.activations)]
+    found = dict(model.named_modules())
+    return {name for name in names if kind_of(found.get(name)) != kind_of(made.get_submodule(name))}
+
+
+def _copy_tensors(model: QuantNetwork, made: QuantNetwork, new: set[str]) -> None:
+    """All but the statistics of quantizers that are ``new``, which begin anew."""
     found = model.state_dict()
     for name, tensor in made.state_dict().items():
-        given = found.get(name)
+        given, is_quantizer = found.get(name), "_quant." in name
+        if is_quantizer and name.split(".")[0] in new and not name.endswith(".value"):
+            continue
         if given is not None and given.shape == tensor.shape:
             tensor.copy_(given)
-        elif "_quant." not in name:
+        elif not is_quantizer:
             shape = "no such tensor" if given is None else list(given.shape)
             raise GraphError(
                 f"{name}: has shape {list(tensor.shape)} in the recipe's network and {shape} in the model; "
