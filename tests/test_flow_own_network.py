@@ -1,6 +1,10 @@
 """One's own PyTorch network on the command line."""
 
 import json
+import re
+import runpy
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +24,8 @@ from espalier.quant.own_file import read_module  # noqa: E402
 from espalier.quant.own_recipe import INPUTS, own_recipe  # noqa: E402
 from espalier.quant.runs import load_run  # noqa: E402
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "own_network.py"
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "examples" / "own_network.py"
 SMALL = """
 import torch
 from torch import nn
@@ -202,6 +207,38 @@ def test_files_may_use_others_beside_them_and_dataclasses(tmp_path):
         "def net():\n    Options()\n    return nn.Sequential(nn.Flatten(), nn.Linear(WIDTH, 10))\n"
     )
     assert read_module(tmp_path / "net.py", "net")[1].in_features == 64
+
+
+@pytest.fixture
+def document(tmp_path, monkeypatch):
+    """The document's text, and its net.py in the working directory."""
+    text = (ROOT / "docs" / "own-network.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("net.py").write_text(blocks(text, "python")[0])
+    yield text
+    sys.modules.pop("net", None)
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_documents_commands_work_with_a_small_budget(document):
+    Path("save.py").write_text(blocks(document, "python")[1])
+    runpy.run_path("save.py")
+    for command in "".join(blocks(document, "sh")).splitlines():
+        arguments = shlex.split(re.sub(r"--epochs [1-9]\d*", "--epochs 1", command).replace(" build ", " import "))
+        assert arguments[0] == "espalier" and cli.run(arguments[1:]) == 0, command
+    assert result(Path("runs/float"))["epochs"] == 0 and Path("build/net").is_dir()
+
+
+def test_the_documents_error_is_what_is_said(document, capsys):
+    text = Path("net.py").read_text().replace("nn.ReLU())", "nn.GELU())").replace("(4)", "(4, ceil_mode=True)")
+    Path("net.py").write_text(text)
+    assert train("net.py:Net", "--dataset", "digits", "-o", "runs/net") == 2
+    message = capsys.readouterr().err.removeprefix("espalier: error: ").strip()
+    assert message in " ".join(document.split())
 
 
 @pytest.mark.parametrize("dataset", INPUTS)
