@@ -49,10 +49,10 @@ def search(
 
     inputs: calibration samples. held_inputs, held_targets: other samples, never of the test set, on which the score is
     measured; where the network was trained on them, they show less of the drop than others will. max_drop: in points of
-    percent, or dB where the score is in dB; after each group, from input to output, an equal part more of it may be used
-    up. round_to: widths are multiples of it, or all channels. steps: trials for each group, each of which halves what
-    is in doubt; the first is to drop the constant channels, if there are any. excluded: layers whose channels stay. A
-    group that can lose nothing is left as it is. Otherwise as ``cap``.
+    percent, or dB where the score is in dB; after each group, from input to output, an equal part more of it is free.
+    round_to: widths are multiples of it, or all channels. steps: trials for each group, each of which halves what is in
+    doubt; the first is to drop the constant channels, if there are any. excluded: layers whose channels stay. A group
+    that can lose nothing is left as it is. Otherwise as ``cap``.
     """
     if not max_drop >= 0:
         raise GraphError(f"max_drop: {max_drop:g} points were given; give 0 or more")
