@@ -11,6 +11,7 @@ from typer import Argument, Option
 from ..errors import EspalierError
 from ..quant.recipes import RECIPES
 from . import options as o
+from . import pruning_flags as p
 from .mismatch import Mismatch
 
 INTERRUPTED = 130  # as the shell numbers an end by Ctrl-C
@@ -82,6 +83,26 @@ def train(
         "scale_groups": scale_groups,
     }  # fmt: skip
     train_verb(recipe, output, data, changes, threads, json, OwnOptions(dataset, task, weights_from))
+
+
+@app.command()
+def prune(
+    run: p.Run, output: p.Output, method: p.Method = "joint", sparsity: p.Sparsity = None, max_drop: p.MaxDrop = None,
+    energy: p.Energy = None, round_to: p.RoundTo = 1, exclude: p.Exclude = None, weights: p.Weights = None,
+    activations: p.Activations = None, criterion: p.Criterion = None, schedule: p.Schedule = None,
+    epochs: p.Epochs = None, quantize_epochs: p.QuantizeEpochs = None, learning_rate: p.LearningRate = None,
+    calib: p.Calib = 256, data: p.Data = None, seed: p.Seed = 0, threads: p.Threads = 1, json: o.Json = False,
+) -> None:  # fmt: skip
+    """Prune and quantize a finished run into a new run folder; print accuracy and memory of every stage."""
+    from .pruning import prune_verb
+
+    changes = {
+        "method": method, "sparsity": sparsity, "max_drop": max_drop, "energy": energy, "round_to": round_to,
+        "excluded": exclude, "weight_bits": weights, "activation_bits": activations, "criterion": criterion,
+        "schedule": schedule, "epochs": epochs, "quantize_epochs": quantize_epochs, "learning_rate": learning_rate,
+        "calib": calib, "seed": seed,
+    }  # fmt: skip
+    prune_verb(run, output, changes, data, threads, json)
 
 
 @app.command()

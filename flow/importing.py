@@ -22,7 +22,7 @@ from .folder import BuildFolder, read_entry, write_atomic, write_json
 from .model import Model
 from .options import ImportOptions
 from .progress import say
-from .scores import read_tests
+from .scores import density, read_tests
 from .steps import SAMPLES, step
 
 COMPARED_BYTES = 1 << 28  # of all tensors of the frames that are compared at once
@@ -64,6 +64,7 @@ def import_model(model: Model, options: ImportOptions, partial: Path, at: Callab
         codes = quantize_inputs(graph, tests.inputs)
         write_atomic(partial / SAMPLES, archive({name: compact(values) for name, values in codes.items()}))
         score = tests.score(graph, execute(graph, codes))
+        score |= density(score, model.memory)
         summary, known = summary | score, known | score
         if model.truth:
             at("compare with the trained model")

@@ -163,8 +163,8 @@ def scores(found: Mapping[str, Any]) -> dict[str, Any]:
     """How good the network's answers are, and for how much memory of weights and feature maps, where that is known."""
     known = {name: show_score(name, found[name]) for name in ("accuracy", *METRICS) if name in found}
     memory = {name: found[name] for name in MEMORY if name in found}
-    if "density" in memory:
-        memory["density"] = f"{memory['density']:,.1f} {'dB' if 'psnr_db' in known else '%'} per Mbit"
+    if "density" in found:
+        memory["density"] = f"{found['density']:,.1f} {'dB' if 'psnr_db' in known else '%'} per Mbit"
     return known | memory
 
 

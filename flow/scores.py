@@ -15,8 +15,8 @@ from .data import accuracy, load_arrays
 
 BATCH = 250  # frames whose reals are held at once
 GOALS = ("labels", "targets")
-MEMORY = ("weight_mbit", "feature_mbit", "density")
-"""What pruning leaves of weights and feature maps, in Mbit, and the score, in percent or dB, per Mbit of both."""
+MEMORY = ("weight_mbit", "feature_mbit")
+"""What pruning leaves of weights and feature maps, in Mbit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +72,14 @@ FIGURES = {
     "psnr_db": lambda error, pixels: 10 * math.log10(pixels / error) if error else math.inf,
     "iou": lambda both, either: both / either if either else 1.0,
 }
+
+
+def density(scores: Mapping[str, float], memory: Mapping[str, float]) -> dict[str, float]:
+    """The first of the scores, in percent or dB, per Mbit of all MEMORY; empty where one of both is not known."""
+    if not scores or set(memory) != set(MEMORY):
+        return {}
+    name, score = next(iter(scores.items()))
+    return {"density": (score if name == "psnr_db" else 100 * score) / sum(memory.values())}
 
 
 def show_score(name: str, score: float) -> str:

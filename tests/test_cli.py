@@ -6,7 +6,20 @@ import pytest
 
 from espalier.flow import cli
 
-VERBS = ["train", "import", "check", "plan", "generate", "simulate", "synth", "build", "execute", "report"]
+VERBS = [
+    "train",
+    "prune",
+    "quantize",
+    "import",
+    "check",
+    "plan",
+    "generate",
+    "simulate",
+    "synth",
+    "build",
+    "execute",
+    "report",
+]
 HEAVY = ["torch", "numpy", "amaranth", "numba", "onnx", "cocotb", "rich", "scipy"]
 
 

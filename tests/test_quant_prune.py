@@ -128,7 +128,7 @@ def test_a_stopped_pruning_goes_on_to_the_same_bytes(phase, epoch, whole, run, t
     assert contents(tmp_path / "p") == contents(whole[0])
 
 
-@pytest.mark.parametrize("place", ["recalibrate_norms", "transfer", "finish"])
+@pytest.mark.parametrize("place", ["recalibrate_norms", "calibrate", "finish"])
 def test_a_pruning_stopped_between_phases_repeats_none(place, whole, run, tmp_path, monkeypatch):
     def stop(*given):
         raise KeyboardInterrupt
@@ -187,7 +187,7 @@ def test_density_is_that_of_the_new_recipe(whole):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"method": "magic"}, "unknown method 'magic'; known methods: joint"),
+        ({"method": "magic"}, "unknown method 'magic'; known methods: joint, cap, dcp, str, trp"),
         ({"sparsity": 1.5}, "sparsity of every layer: 1.5 was given; it must be a share of its channels, 0 to below 1"),
         ({"sparsity": {"fc3": 0.5}}, "fc3: its channels are the network's outputs"),
         ({"sparsity": {"fc22": 0.5}}, "fc22: is no layer with weights; the nearest name is fc2, of fc1, fc2, fc3"),

@@ -1,31 +1,30 @@
-"""The methods of `espalier prune` by name: each turns a trained model into one with fewer channels."""
+"""The methods of `espalier prune` by name: each turns a trained model into one of fewer channels, or of low rank."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import GraphError
-from .allocation import keep_counts
-from .criteria import find_criterion
+from .choosing import auxiliary_epochs, check_cap, run_cap, run_dcp
 from .options import PruneOptions
-from .scheduled import ScheduledPruning
-from .schedules import find_schedule
-from .work import State, Work
+from .training_away import check_joint, check_str, check_trp, run_joint, run_str, run_trp
+from .work import State, Work, widths
 
-WINDOW = (0.0, 0.4)
-"""Shares of the training between which channels are dropped; the rest of it makes up for them."""
+SCHEDULED = {"criterion": "activation-l1", "schedule": "layerwise"}
+EPOCHS = 0.4
+"""Of the recipe's, for methods that train."""
 
 
 @dataclass(frozen=True)
 class PruneMethod:
-    """prune: takes a model and returns it pruned. check: raises GraphError for options that it cannot follow.
+    """run: takes a model and returns it pruned. check: raises GraphError for options that it cannot follow.
 
     defaults: of the options that not all methods take, and the share of the recipe's epochs that it trains. phases: the
     names of its phases, and how many epochs each is worth. real: it works on real numbers only.
     """
 
-    prune: Callable[[Work, State], State]
-    check: Callable[[PruneOptions, State], None]
+    run: Callable[[Work, State], State]
+    check: Callable[[PruneOptions, State], object]
     phases: Callable[[PruneOptions], dict[str, float]]
     defaults: Mapping[str, Any]
     real: bool = False
@@ -37,40 +36,36 @@ def find_method(name: str) -> PruneMethod:
     return METHODS[name]
 
 
-def widths(options: PruneOptions, state: State) -> tuple[int, ...]:
-    """The channels that each group is to keep, never more than it has left."""
-    sparsity = 0.0 if options.sparsity is None else options.sparsity
-    excluded = options.excluded or ()
-    counts = keep_counts(state.recipe.network, sparsity, round_to=options.round_to, excluded=excluded)
-    return tuple(min(count, int(group.kept.sum())) for count, group in zip(counts, state.model.groups(), strict=True))
+def _training(options: PruneOptions) -> dict[str, float]:
+    return {"prune": options.epochs or 0}
 
 
-def _check_joint(options: PruneOptions, state: State) -> None:
-    widths(options, state)
-    find_schedule(options.schedule or "")
-    find_criterion(options.criterion or "").check(state.model.groups())
-
-
-def _joint(work: Work, state: State) -> State:
-    """Channels go while the network trains, by any criterion on any schedule."""
-    options = work.options
-    method = ScheduledPruning(
-        find_criterion(options.criterion or ""),
-        find_schedule(options.schedule or ""),
-        widths(options, state),
-        WINDOW,
-        options.seed,
-    )
-    return work.fit("prune", state, method, epochs=options.epochs)
+def _retraining(options: PruneOptions) -> dict[str, float]:
+    return {"retrain": options.epochs} if options.epochs else {}
 
 
 METHODS = {
     "joint": PruneMethod(
-        prune=_joint,
-        check=_check_joint,
-        phases=lambda options: {"prune": options.epochs or 0},
-        defaults={
-            "sparsity": 0.5, "excluded": (), "criterion": "activation-l1", "schedule": "layerwise", "epochs": 0.4,
-        },
+        run_joint, check_joint, _training, {"sparsity": 0.5, "excluded": (), "epochs": EPOCHS} | SCHEDULED
     ),
-}  # fmt: skip
+    "cap": PruneMethod(
+        run_cap,
+        check_cap,
+        lambda options: {"choose": 1.0} | _retraining(options),
+        {"sparsity": None, "excluded": (), "max_drop": None, "epochs": 0},
+    ),
+    "dcp": PruneMethod(
+        run_dcp,
+        widths,
+        lambda options: {"choose": 2.0 * auxiliary_epochs(options)} | _retraining(options),
+        {"sparsity": 0.5, "excluded": (), "epochs": EPOCHS},
+        real=True,
+    ),
+    "str": PruneMethod(
+        run_str,
+        check_str,
+        lambda options: {"budget": options.epochs or 0} | _training(options),
+        {"sparsity": 0.5, "epochs": EPOCHS} | SCHEDULED,
+    ),
+    "trp": PruneMethod(run_trp, check_trp, _training, {"energy": 0.95, "epochs": EPOCHS}, real=True),
+}

@@ -8,7 +8,7 @@ from ...errors import GraphError
 from ..override import Numbers, override
 from ..recipes import Recipe
 
-QUANTIZE_EPOCHS = 0.2
+QUANTIZE_EPOCHS = 0.4
 """As a share of the recipe's."""
 
 
@@ -18,9 +18,10 @@ class PruneOptions:
 
     sparsity: the share of the channels that goes, of every group, or by name of a layer. round_to: pruned widths are
     multiples of it. excluded: names of layers that keep all channels. weight_bits, activation_bits: as in ``override``.
-    criterion, schedule: by name. epochs: of training while and after channels go. quantize_epochs: of training once
-    quantized; with 0, quantizers are only set by data. learning_rate: of both. calib: how many training samples, from
-    the first, quantizers are set by.
+    criterion, schedule: by name. max_drop: of the score, in points of percent or in dB. energy: the share of each
+    layer's squared singular values that stays. epochs: of training while and after channels go. quantize_epochs: of
+    training once quantized; with 0, quantizers are only set by data. learning_rate: of both. calib: how many training
+    samples, from the first, quantizers are set by, and channels chosen by where that takes no training.
     """
 
     method: str = "joint"
@@ -31,6 +32,8 @@ class PruneOptions:
     activation_bits: Numbers | None = None
     criterion: str | None = None
     schedule: str | None = None
+    max_drop: float | None = None
+    energy: float | None = None
     epochs: int | None = None
     quantize_epochs: int | None = None
     learning_rate: float | None = None
@@ -49,19 +52,22 @@ def settle(options: PruneOptions, defaults: Mapping[str, Any], recipe: Recipe) -
     defaults: of the options that not all methods take, and ``epochs`` as a share of the recipe's. Raises GraphError
     naming the option that is wrong.
     """
-    for name in ("sparsity", "excluded", "criterion", "schedule"):
+    for name in ("sparsity", "excluded", "criterion", "schedule", "max_drop", "energy"):
         if getattr(options, name) is not None and name not in defaults:
-            flag = "exclude" if name == "excluded" else name
-            raise GraphError(f"--{flag}: {options.method} takes none; leave it out, or choose another --method")
+            raise GraphError(f"{_flag(name)}: {options.method} takes none; leave it out, or choose another --method")
     values = {"learning_rate": recipe.learning_rate, "quantize_epochs": QUANTIZE_EPOCHS, **defaults}
     values |= {name: _epochs(values[name], recipe) for name in ("epochs", "quantize_epochs")}
     settled = replace(options, **{name: value for name, value in values.items() if getattr(options, name) is None})
     for name, least in (("epochs", 0), ("quantize_epochs", 0), ("round_to", 1), ("calib", 2)):
         value = getattr(settled, name)
         if value < least:
-            raise GraphError(f"--{name.replace('_', '-')}: {value} was given; it must be at least {least}")
+            raise GraphError(f"{_flag(name)}: {value} was given; it must be at least {least}")
     override(recipe, learning_rate=settled.learning_rate, seed=settled.seed)
     return settled
+
+
+def _flag(name: str) -> str:
+    return "--exclude" if name == "excluded" else f"--{name.replace('_', '-')}"
 
 
 def _epochs(share: float, recipe: Recipe) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bits import FLOAT
+from ..calibrate import calibrate
 from ..data import load_dataset
 from ..evaluate import evaluate
 from ..files import write_bytes
@@ -19,6 +20,7 @@ from ..train import torch_state
 from ..transfer import recalibrate_norms, transfer
 from .methods import PruneMethod, find_method
 from .options import PruneOptions, settle
+from .rank import with_network
 from .rows import PruneResult, make_row, read_result
 from .work import PhaseProgress, State, Work
 
@@ -94,15 +96,18 @@ def _in_real_numbers(state: State) -> State:
 
 
 def _pruned(work: Work, method: PruneMethod, start: State) -> State:
-    state = method.prune(work, start)
+    state = method.run(work, start)
     recalibrate_norms(state.model, work.samples(NORM_SAMPLES))
     return state
 
 
 def _quantized(work: Work, state: State, target: Recipe) -> State:
-    recipe = replace(state.recipe, weight_bits=target.weight_bits, activation_bits=target.activation_bits)
-    model = transfer(state.model, recipe, work.samples(work.options.calib))
-    return work.fit("quantize", replace(state, model=model, recipe=recipe), epochs=work.options.quantize_epochs)
+    """In the bits of ``target``; layers that a method has made of one have the bits of that one."""
+    named = with_network(target, state.recipe.network)
+    recipe = replace(state.recipe, weight_bits=named.weight_bits, activation_bits=named.activation_bits)
+    model = calibrate(state.model, recipe, work.samples(work.options.calib))
+    state = replace(state, model=model, recipe=recipe)
+    return work.fit("quantize", state, epochs=work.options.quantize_epochs)
 
 
 def _bits(recipe: Recipe) -> tuple[tuple[int, ...], ...]:

@@ -122,7 +122,7 @@ def factorize(model: QuantNetwork, recipe: Recipe, rule: RankRule) -> tuple[Quan
     """
     parts = {name: decompose(_weight(model, name).detach(), rule) for name in factorable(model)}
     parts = {name: found for name, found in parts.items() if _saves(_weight(model, name), len(found[1]))}
-    recipe = _with_network(recipe, factor(recipe.network, {name: len(found[1]) for name, found in parts.items()}))
+    recipe = with_network(recipe, factor(recipe.network, {name: len(found[1]) for name, found in parts.items()}))
     with torch.random.fork_rng(devices=[]):
         made = QuantNetwork(recipe).to(device_of(model))
     given = model.state_dict()
@@ -144,7 +144,7 @@ def _saves(weight: Tensor, rank: int) -> bool:
     return rank * (outputs + inputs) < outputs * inputs
 
 
-def _with_network(recipe: Recipe, network: Network) -> Recipe:
+def with_network(recipe: Recipe, network: Network) -> Recipe:
     """The recipe with its network factorised: bits and widths of new layers follow those of the old ones."""
     before = recipe.network
     weight_bits = dict(zip((layer.name for layer in before.weighted), recipe.weight_bits))

@@ -17,6 +17,7 @@ from ..method import Method
 from ..model import QuantNetwork
 from ..recipes import Recipe, read_recipe
 from ..train import torch_state
+from .allocation import keep_counts
 from .options import PruneOptions
 
 
@@ -38,6 +39,12 @@ class State:
     history: History
 
 
+def widths(options: PruneOptions, state: State) -> tuple[int, ...]:
+    """The channels that each group is to keep by the options' sparsity, where it has more left."""
+    sparsity, excluded = options.sparsity or 0.0, options.excluded or ()
+    return keep_counts(state.recipe.network, sparsity, round_to=options.round_to, excluded=excluded)
+
+
 @dataclass(frozen=True, eq=False)
 class Work:
     """phases: the epochs of each, as a measure of how long it takes. digest: of the folder's config."""
@@ -52,7 +59,7 @@ class Work:
 
     def fit(self, phase: str, state: State, method: Method | None = None, **changes: Any) -> State:
         """``state`` trained in place, with a recipe that is changed for this phase; continues where it was killed."""
-        recipe = replace(state.recipe, learning_rate=self.options.learning_rate, **changes)
+        recipe = replace(state.recipe, **{"learning_rate": self.options.learning_rate} | changes)
         with torch_state(self.threads, self.options.seed):
             history = fit(
                 state.model,
