@@ -196,7 +196,7 @@ SHORT = override(recipe_of("digits-cnn"), learning_rate=0.1, epochs=4, batch_siz
 
 def test_training_ends_at_the_ranks_of_the_rule(tmp_path):
     rule = RankRule(0.9, round_to=2)
-    low = trained(SHORT, RankTraining(rule), tmp_path / "low")
+    low = trained(SHORT, RankTraining(rule, period=3), tmp_path / "low")
     plain = trained(SHORT, RankTraining(EVERYTHING, nuclear=0), tmp_path / "plain")
     truncate(plain, rule)
     for name in ("conv2", "conv3"):
@@ -304,6 +304,20 @@ def test_pruned_layers_count_what_is_left():
     assert torch.equal(model.groups()[1].kept, made.groups()[1].kept)
     halved, _ = factorize(model, recipe, HALF)
     assert not halved.conv3_basis.weight[:, ~made.groups()[1].kept].any() and halved.conv3_basis.weight.any()
+
+
+def test_nothing_comes_back_where_channels_were_dropped():
+    """Ranks are rounded up to vectors that mean nothing, and go anywhere."""
+    recipe = override(recipe_of("digits-cnn"), prune="8,6,7")
+    model, _ = settled(recipe)
+    prune_now(model.groups(), recipe.keep, spread)
+    truncate(model, RankRule(0.01))
+    made, _ = factorize(model, recipe, RankRule(round_to=3))
+    truncate(model, RankRule(round_to=3))
+    before, after = (~group.kept for group in model.groups()[1:])
+    assert made.conv3_basis.weight.shape[0] == 3 and made.conv3_basis.weight.any()
+    assert not made.conv3_basis.weight[:, before].any() and not made.conv3.weight[after].any()
+    assert not model.conv3.weight[:, before].any() and not model.conv3.weight[after].any()
 
 
 def test_factors_are_not_factorised_again():
