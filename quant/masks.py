@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..errors import GraphError
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -84,8 +86,14 @@ class ChannelGroup:
             self.of(writer.mask.kept, writer).copy_(kept)
 
     def keep(self, kept: Tensor) -> None:
-        """Drop the channels that are not in ``kept``, bool of shape (channels,); dropped ones do not come back."""
-        self.mask(kept & self.kept)
+        """Drop the channels that are not in ``kept``, bool of shape (channels,); dropped ones do not come back.
+
+        Raises GraphError if none would be left.
+        """
+        left = kept & self.kept
+        if not left.any():
+            raise GraphError(f"{self.name}: none of its {self.channels} channels would be left; keep at least one")
+        self.mask(left)
         self.hold()
 
     def hold(self) -> None:

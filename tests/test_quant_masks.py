@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from espalier.errors import GraphError
 from espalier.quant.networks.autoencoder import autoencoder
 from espalier.quant.networks.cnv import cnv
 from espalier.quant.networks.espcn import espcn
@@ -144,6 +145,13 @@ def test_dropped_channels_do_not_come_back():
     before = group.kept
     prune_now([group], [4], lambda group: torch.rand(group.channels))
     assert int(group.kept.sum()) == 4 and not (group.kept & ~before).any()
+
+
+def test_a_mask_that_empties_a_group_is_an_error():
+    group = pruned_model("signed")[0].groups()[0]
+    with pytest.raises(GraphError, match="fc1: none of its 64 channels would be left; keep at least one"):
+        group.keep(~group.kept)
+    assert int(group.kept.sum()) == 5
 
 
 def test_channels_that_are_only_masked_come_back():
