@@ -27,6 +27,13 @@ def test_one_point_is_a_plot_too():
     assert len(elements(draw(POINTS[:1], "PSNR in dB"), "circle")) == 1
 
 
+@pytest.mark.parametrize("density", [0.0, float("inf")])
+def test_points_without_a_place_are_left_out(density):
+    nowhere = Point("nowhere", density, density)
+    assert draw([nowhere, *POINTS], "iou in %") == draw(POINTS, "iou in %")
+    assert [text.text for text in elements(draw([nowhere], "iou in %"), "text")] == ["no score above 0"]
+
+
 @pytest.mark.parametrize(
     "low, high, ticks",
     [

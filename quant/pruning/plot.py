@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from math import ceil, floor, log10
+from math import ceil, floor, inf, log10
 
 WIDTH, HEIGHT = 560, 360  # of the picture, pixels
 LEFT, RIGHT, TOP, BOTTOM = 70, 530, 30, 300  # of the field in it
 COARSE, FINE = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # figures at an axis, times powers of ten
+HEAD = (
+    f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
+    f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+)
 
 
 @dataclass(frozen=True)
 class Point:
-    """density: score per Mbit, above 0; score: as people read it."""
+    """density: score per Mbit; score: as people read it."""
 
     label: str
     density: float
@@ -20,7 +24,13 @@ class Point:
 
 
 def draw(points: Sequence[Point], score_name: str) -> str:
-    """An SVG of ``points``, joined in their order; the scale of densities is logarithmic."""
+    """An SVG of ``points``, joined in their order, on a logarithmic scale of densities.
+
+    Those of no density, which have no place on it, are left out.
+    """
+    points = [point for point in points if 0 < point.density < inf]
+    if not points:
+        return "\n".join([*HEAD, f'<text x="{LEFT}" y="{TOP}">no score above 0</text>', "</svg>"]) + "\n"
     densities = [point.density for point in points]
     low, high = log10(min(densities)) - 0.1, log10(max(densities)) + 0.1
     figures = linear_ticks(min(point.score for point in points), max(point.score for point in points))
@@ -30,11 +40,7 @@ def draw(points: Sequence[Point], score_name: str) -> str:
         up = (score - figures[0]) / (figures[-1] - figures[0])
         return f"{LEFT + across * (RIGHT - LEFT):.1f}", f"{BOTTOM - up * (BOTTOM - TOP):.1f}"
 
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        'font-size="12">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-    ]
+    lines = [*HEAD]
     for figure in figures:
         _, y = place(densities[0], figure)
         lines.append(f'<path d="M{LEFT} {y}H{RIGHT}" stroke="#ddd"/>')
