@@ -35,6 +35,7 @@ def make_weighted(
     options: dict[str, Any] = {"bias": biased, "weight_quant": quantizer}
     if not isinstance(layer, Dense):
         options |= {"kernel_size": layer.kernel, "stride": layer.stride, "padding": layer.padding}
+    made: Any
     if isinstance(layer, DepthwiseConv):
         made = qnn.QuantConv2d(inputs[0], inputs[0], groups=inputs[0], **options)
     else:
