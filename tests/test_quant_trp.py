@@ -183,6 +183,14 @@ def test_a_step_goes_on_from_the_truncated_weights(step):
     np.testing.assert_allclose(matrix(model, "conv2").numpy(), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("step, is_low", [(5, False), (9, True)])
+def test_the_last_step_leaves_low_ranks_whatever_the_period(step, is_low):
+    model, _ = settled(recipe_of("digits-cnn"))
+    gradients = {name: torch.randn_like(model.get_submodule(name).weight) for name in model.weighted_layers}
+    step_once(RankTraining(RankRule(0.8), period=4), model, step, gradients)
+    assert (rank(model, "conv2") < 12) == is_low
+
+
 def trained(recipe, method, folder, model=None, **options):
     folder.mkdir(exist_ok=True)
     with torch_state(1, recipe.seed):
@@ -196,7 +204,7 @@ SHORT = override(recipe_of("digits-cnn"), learning_rate=0.1, epochs=4, batch_siz
 
 def test_training_ends_at_the_ranks_of_the_rule(tmp_path):
     rule = RankRule(0.9, round_to=2)
-    low = trained(SHORT, RankTraining(rule, period=3), tmp_path / "low")
+    low = trained(SHORT, RankTraining(rule), tmp_path / "low")
     plain = trained(SHORT, RankTraining(EVERYTHING, nuclear=0), tmp_path / "plain")
     truncate(plain, rule)
     for name in ("conv2", "conv3"):
