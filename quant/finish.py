@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import save as save_tensors
 
+from ..errors import BuildError
 from .checkpoint import model_state
 from .data import Dataset
 from .density import density_of, in_figures
@@ -52,8 +53,12 @@ class Metrics:
 
     @classmethod
     def of_record(cls, record: dict[str, Any]) -> "Metrics":
+        """The reverse of ``record``; raises BuildError where it is of another version."""
         values = dict(record)
-        return cls(score=values.pop(values["metric"]), **values)
+        try:
+            return cls(score=values.pop(values["metric"]), **values)
+        except (KeyError, TypeError):
+            raise BuildError("metrics.json: is not as this version of Espalier writes it; train anew") from None
 
 
 def finish(

@@ -79,6 +79,15 @@ def test_metrics_tell_the_memory_that_pruning_left(finished):
     assert result["density"] == pytest.approx(density)
 
 
+def test_metrics_of_another_version_are_refused(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "old")
+    metrics = json.loads((finished / "metrics.json").read_text())
+    del metrics["result"]["density"]
+    (tmp_path / "old" / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(BuildError, match="metrics.json: is not as this version of Espalier writes it; train anew"):
+        train(RECIPE, tmp_path / "old")
+
+
 def test_same_seed_gives_the_same_bytes(finished, tmp_path):
     train(RECIPE, tmp_path / "again")
     assert results(tmp_path / "again") == results(finished)
