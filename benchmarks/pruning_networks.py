@@ -22,7 +22,7 @@ SHORT = (
 class Study:
     """A network's part of the benchmark: seeds, budgets, and which rows it has.
 
-    decays: of STR, each of which leaves another share of the weights.
+    decays: of STR, each of which leaves another share of the weights; where there are none, TRP is left out as well.
     """
 
     recipe: str
@@ -105,6 +105,8 @@ def _claims(study: Study, budget: Budget) -> Iterator[Row]:
     for decay in study.decays:
         cost = 3 * budget.whole + 2 * budget.recovery
         yield Row(f"str {decay:g}", "str", cost, partial(rows.thresholds, decay=decay))
+    if study.decays:
+        yield Row("trp", "trp", 3 * budget.whole, rows.ranks)
 
 
 def _short(budget: Budget, sparsity: float, share: str) -> Iterator[Row]:

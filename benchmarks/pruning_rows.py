@@ -8,6 +8,7 @@ import torch
 from pruning_bench import Bench
 from torch import Tensor
 
+from espalier.quant.density import density_of
 from espalier.quant.masks import ChannelGroup
 from espalier.quant.model import QuantNetwork
 from espalier.quant.networks.thin import thin
@@ -17,12 +18,13 @@ from espalier.quant.pruning.criteria import find_criterion
 from espalier.quant.pruning.dcp import dcp
 from espalier.quant.pruning.dcp_options import DcpOptions
 from espalier.quant.pruning.magnitude import MagnitudePruning
-from espalier.quant.pruning.methods import WINDOW
 from espalier.quant.pruning.prune import NORM_SAMPLES
+from espalier.quant.pruning.rank import RankRule, RankTraining, factorize
 from espalier.quant.pruning.rankings import measure_drift, measure_importance
 from espalier.quant.pruning.scheduled import ScheduledPruning, prune_now
 from espalier.quant.pruning.schedules import find_schedule
 from espalier.quant.pruning.soft_threshold import SoftThreshold, learned_keep, sparsity_by_layer
+from espalier.quant.pruning.training_away import WINDOW
 from espalier.quant.transfer import recalibrate_norms, transfer
 
 CRITERIA = ("activation-l1", "activation-l0", "weight-l1", "bn-gamma", "random")
@@ -32,7 +34,9 @@ JOINT = "activation-l1", "layerwise"
 CALIBRATION = 256  # images of CaP, and of activation quantizers before they are trained
 DCP_EPOCHS = 0.3  # share of the recovery with auxiliary losses, before any channel is dropped
 DCP_ROUNDS = 4  # channels chosen by one gradient
-STR_RATE, STR_DECAY, STR_WINDOW = 0.1, 5e-4, (0.1, 0.7)  # of SGD, in STR's comparison
+SGD_RATE = 0.1  # of training from scratch in the comparisons of STR and of TRP
+STR_DECAY, STR_WINDOW = 5e-4, (0.1, 0.7)  # of pruning single weights by magnitude beside STR
+TRP_ENERGY = 0.95
 DRIFTS = (0.25, 0.5, 0.75, 0.875)
 DRIFT_IMAGES = 1000
 QUANTIZED = 2.5  # epochs of real numbers that one with quantizers takes as long as
@@ -152,7 +156,7 @@ def thresholds(bench: Bench, *, decay: float) -> dict[str, Any]:
 
     Then the dense network pruned by the joint method, to the same number of channels in all, with STR's widths.
     """
-    recipe, epochs = replace(bench.recipe, learning_rate=STR_RATE), bench.budget.whole
+    recipe, epochs = replace(bench.recipe, learning_rate=SGD_RATE), bench.budget.whole
     model = bench.make(recipe)
     bench.fit(model, recipe, "str", epochs, method=SoftThreshold(decay))
     shares = sparsity_by_layer(model)
@@ -171,6 +175,20 @@ def thresholds(bench: Bench, *, decay: float) -> dict[str, Any]:
         measured = bench.measure(model, bench.recipe, bench.budget.whole)
         found |= {f"{name} {sparsity:g}": measured[name] for name in ("score", "weight_mbit", "feature_mbit")}
     return {"epochs": epochs, "shares": shares, "figures": found}
+
+
+def ranks(bench: Bench) -> dict[str, Any]:
+    """Networks trained from scratch, plainly and by TRP: scores whole, and as factorised without further training."""
+    recipe, rule, found = replace(bench.recipe, learning_rate=SGD_RATE), RankRule(TRP_ENERGY), {}
+    methods = {"plain": RankTraining(RankRule(), nuclear=0.0), "trp": RankTraining(rule)}
+    for name, method in methods.items():
+        torch.manual_seed(bench.recipe.seed)
+        model = bench.make(recipe)
+        bench.fit(model, recipe, name, bench.budget.whole, method=method)
+        factors, made = factorize(model, recipe, rule)
+        share = density_of(made, {}).weight_mbit / density_of(recipe, {}).weight_mbit
+        found |= {name: bench.score(model), f"{name} factorised": bench.score(factors), f"{name} weights": 100 * share}
+    return {"epochs": bench.budget.whole, "figures": found}
 
 
 def drift(bench: Bench) -> dict[str, Any]:

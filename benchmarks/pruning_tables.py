@@ -46,6 +46,7 @@ def format_tables(study: Study, results: Results) -> Iterator[str]:
         "Without any training": _untrained(study, results),
         "DCP before fine-tuning, by lambda": _by_lambda(study, results),
         "STR's budget and a uniform one": _thresholds(study, results),
+        "Layers of low rank, without fine-tuning": _ranks(results),
     }
     return (f"### {title}\n\n{text}" for title, text in tables.items() if text)
 
@@ -60,7 +61,7 @@ def _main(results: Results, unit: str) -> str:
 
 
 def _is_claim(name: str) -> bool:
-    return name.split()[0] in ("short", "untrained", "lambda", "str", "drift")
+    return name.split()[0] in ("short", "untrained", "lambda", "str", "trp", "drift")
 
 
 def _line(name: str, results: Results, dense: float | None) -> list[str]:
@@ -177,6 +178,17 @@ def _thresholds(study: Study, results: Results) -> str:
             wide.append([f"STR's, decay {name.split()[1]}", f"{share} %", *map(spread, learned, (2, 4, 4))])
     headers = ["widths", "channels pruned", "score", "weights Mbit", "features Mbit"]
     return f"{table(header, single)}\n\n{table(headers, wide)}"
+
+
+def _ranks(results: Results) -> str:
+    if "trp" not in results:
+        return ""
+    lines = [
+        [label, *(spread(_figures(results, "trp", f"{name}{key}")) for key in ("", " factorised", " weights"))]
+        for name, label in (("plain", "plainly"), ("trp", "by TRP"))
+    ]
+    header = ["trained", "whole", f"factorised at {rows.TRP_ENERGY:g} of the energy", "weights left %"]
+    return table(header, lines)
 
 
 def _shares(study: Study) -> list[str]:

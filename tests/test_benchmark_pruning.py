@@ -254,15 +254,18 @@ def test_schedules_are_compared_seed_by_seed():
 def test_figures_of_claims_are_averaged():
     drifts = {f"conv2 batch {share:g} tau": share for share in rows.DRIFTS} | {"conv2 batch 0.5 distance": 0.25}
     by_lambda = {"0": 10.0, "0.1": 20.0, "1": 30.0, "inf": 40.0}
+    ranks = {"trp": 7, "trp factorised": 6, "trp weights": 30}
     results = {
         "drift": {seed: {"figures": {key: value + seed for key, value in drifts.items()}} for seed in (0, 1)},
         "lambda 50": {0: {"figures": by_lambda}},
+        "trp": {0: {"figures": {"plain": 9, "plain factorised": 8, "plain weights": 70} | ranks}},
         "untrained random 50": {0: {"figures": {"alone": 1.0, "norms": 2.0, "compensated": 3.0}}},
     }
     text = tables(results)
     assert "| conv2 | batch statistics | 0.75 ± 0.71 | 1.00 ± 0.71 | 1.25 ± 0.71 | 1.38 ± 0.71 | 0.75 ± 0.71 |" in text
     assert "| 50 % | 10.00 | 20.00 | 30.00 | 40.00 |" in text
     assert "| random | 50 % | 1.00 | 2.00 | 3.00 |" in text
+    assert "| plainly | 9.00 | 8.00 | 70.00 |" in text and "| by TRP | 7.00 | 6.00 | 30.00 |" in text
 
 
 def test_results_are_read_of_what_is_done(finished):
