@@ -11,7 +11,7 @@ torch.set_num_threads(1)
 pytest.importorskip("brevitas", reason="needs the train extra")
 pytest.importorskip("sklearn", reason="needs the train extra")
 
-from espalier.quant.calibrate import calibrate, clip_weights  # noqa: E402
+from espalier.quant.calibrate import NormCorrection, calibrate, clip_weights  # noqa: E402
 from espalier.quant.data import load_dataset  # noqa: E402
 from espalier.quant.evaluate import evaluate  # noqa: E402
 from espalier.quant.fit import fit  # noqa: E402
@@ -74,6 +74,17 @@ def test_clipped_weights_err_least(trained, quantizer, per_channel, bits):
     found = errors(layer.weight.detach().clone())
     assert torch.allclose(found if per_channel else found.sum(), best, rtol=1e-4)
     assert bits == 8 or found.sum() < plain.sum()
+
+
+def test_normalizations_keep_what_they_gathered_in_training(trained):
+    model, dataset = trained
+    made = transfer(model, FLOAT)
+    made.get_submodule("conv1").weight.detach().mul_(2)
+    NormCorrection(model, torch.from_numpy(dataset.train_inputs[:64])).apply(made)
+    for name, factor in (("conv1_norm", 2), ("conv2_norm", 1), ("conv3_norm", 1)):
+        norm, wanted = made.get_submodule(name), model.get_submodule(name)
+        assert torch.allclose(norm.running_mean, wanted.running_mean * factor, rtol=1e-3, atol=1e-3)
+        assert torch.allclose(norm.running_var, wanted.running_var * factor**2, rtol=1e-3, atol=1e-5)
 
 
 def test_layers_that_keep_their_bits_keep_their_weights(trained):
