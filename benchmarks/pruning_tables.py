@@ -70,21 +70,24 @@ def _line(name: str, results: Results, dense: float | None) -> list[str]:
     densities = _column(results, name, "density")
     return [
         label(words), share, f"{_column(results, name, 'epochs')[0]:g}", spread(_column(results, name, "score")),
-        spread(_column(results, name, "weight_mbit"), 4), spread(_column(results, name, "feature_mbit"), 4),
+        _mean(_column(results, name, "weight_mbit"), 4), _mean(_column(results, name, "feature_mbit"), 4),
         spread(densities, 0), f"{fmean(densities) / dense:.1f}" if dense else "–",
-        _whole(_column(results, name, "multiplications")), _whole(_column(results, name, "weight_bits")),
+        _mean(_column(results, name, "multiplications")), _mean(_column(results, name, "weight_bits")),
         str(len(densities)),
     ]  # fmt: skip
 
 
 def label(words: Sequence[str]) -> str:
+    if words == ["pretrained"]:
+        return "dense, before the recovery"
     if words[0] in rows.BITS:
         return f"joint, {words[0]}"
     return ", ".join(words)
 
 
-def _whole(values: Sequence[float]) -> str:
-    return f"{fmean(values):,.0f}" if values else "–"
+def _mean(values: Sequence[float], digits: int = 0) -> str:
+    """Of what is the same for all seeds, or nearly."""
+    return f"{fmean(values):,.{digits}f}" if values else "–"
 
 
 def _column(results: Results, name: str, key: str) -> list[float]:
@@ -172,10 +175,11 @@ def _thresholds(study: Study, results: Results) -> str:
     for sparsity in study.sparsities:
         share, keys = f"{100 * sparsity:g}", ("score", "weight_mbit", "feature_mbit")
         uniform = [_column(results, f"{' '.join(rows.JOINT)} {share}", key) for key in keys]
-        wide.append(["uniform", f"{share} %", *map(spread, uniform, (2, 4, 4))])
+        wide.append(["uniform", f"{share} %", spread(uniform[0]), *(_mean(values, 4) for values in uniform[1:])])
         for name in names:
             learned = [_figures(results, name, f"{key} {sparsity:g}") for key in keys]
-            wide.append([f"STR's, decay {name.split()[1]}", f"{share} %", *map(spread, learned, (2, 4, 4))])
+            cells = spread(learned[0]), *(_mean(values, 4) for values in learned[1:])
+            wide.append([f"STR's, decay {name.split()[1]}", f"{share} %", *cells])
     headers = ["widths", "channels pruned", "score", "weights Mbit", "features Mbit"]
     return f"{table(header, single)}\n\n{table(headers, wide)}"
 
