@@ -44,7 +44,7 @@ def run_before(verb, model, build):
 
 
 def contents(path):
-    lasting = (entry for entry in path.rglob("*") if entry.is_file())
+    lasting = (entry for entry in path.rglob("*") if entry.is_file() and "__pycache__" not in entry.parts)
     kept = (entry for entry in lasting if entry.name not in FLEETING and entry.suffix != ".log")
     return {str(entry.relative_to(path)): entry.read_bytes() for entry in kept}
 
