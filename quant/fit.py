@@ -95,6 +95,16 @@ def count_batches(recipe: Recipe, dataset: Dataset) -> int:
     return max(1, len(dataset.train_inputs) // recipe.batch_size)
 
 
+def check_delays(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise GraphError where a whole training would be over before it is quantized."""
+    steps = recipe.epochs * count_batches(recipe, dataset)
+    if steps and max(recipe.delays) >= steps:
+        raise GraphError(
+            f"--delays: {max(recipe.delays)} steps were given, but the training has only {steps}; give fewer, or more "
+            "epochs"
+        )
+
+
 def _run_epoch(
     model: QuantNetwork,
     optimizer: torch.optim.Optimizer,

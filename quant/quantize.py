@@ -14,7 +14,7 @@ from .calibrate import calibrate
 from .data import Dataset, load_dataset
 from .files import read_json, write_json
 from .finish import Metrics, finish
-from .fit import Progress, fit
+from .fit import Progress, check_delays, fit
 from .model import QuantNetwork
 from .override import override
 from .recipes import Recipe, read_recipe
@@ -81,6 +81,8 @@ def quantize(
     recipe = _changed(run.recipe, changes, options)
     dataset = load_dataset(recipe, data)
     options.check(len(dataset.train_inputs))
+    if options.method == "train":
+        check_delays(recipe, dataset)
     content = (source / "model.safetensors").read_bytes()
     config = {"recipe": recipe.record(), "data": dataset.digest(), "threads": threads}
     config |= {"source": hashlib.sha256(content).hexdigest(), "quantize": asdict(options)}

@@ -9,7 +9,7 @@ import torch
 from .data import load_dataset
 from .files import read_json, write_json
 from .finish import Metrics, finish
-from .fit import Progress, fit
+from .fit import Progress, check_delays, fit
 from .from_torch import OwnNetwork, load_weights
 from .model import QuantNetwork
 from .pruning.criteria import CRITERIA
@@ -37,6 +37,7 @@ def train(
     BuildError, also for a folder of another run.
     """
     dataset = load_dataset(recipe, data)
+    check_delays(recipe, dataset)
     config = {"recipe": recipe.record(), "data": dataset.digest(), "threads": threads}
     config |= {"start": start.digest()} if start else {}
     with open_folder(folder, config):

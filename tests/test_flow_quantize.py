@@ -135,6 +135,10 @@ def test_chosen_widths_are_kept_for_a_killed_run(float_run, tmp_path):
             "--calib: 1000 samples were given; it must be 2 to 674 of 1348 training samples",
         ),
         ("--weights 4 --activations 4 --quantizer best", "--quantizer: 'best' is unknown"),
+        (
+            "--weights 4 --activations 4 --quantizer statistics --delays 20,42 --epochs 2",
+            "--delays: 42 steps were given, but the training has only 42; give fewer, or more epochs",
+        ),
         ("--weights 4 --activations 4 --threads 0", "--threads: 0 was given"),
         ("--weights 4 --activations 4 --data /nowhere", "/nowhere: no such file"),
     ],
