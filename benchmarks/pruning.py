@@ -14,12 +14,11 @@ import argparse
 import multiprocessing
 import sys
 from collections.abc import Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
 from pruning_bench import Bench
-from pruning_jobs import Store, jobs_of, run_jobs
+from pruning_jobs import Store, choose, jobs_of, run_jobs
 from pruning_networks import STUDIES, Study, float_recipe
 from pruning_tables import format_tables, read_results
 
@@ -75,8 +74,7 @@ def work(study: Study, options: argparse.Namespace) -> int:
 def work_alone(study: Study, options: argparse.Namespace) -> None:
     bench = make_bench(study, options)
     jobs = jobs_of(study, bench.budget, options.seeds)
-    patterns = options.rows.split(",")
-    chosen = [job for job in jobs if job.row.pretrains or any(fnmatch(job.row.name, text) for text in patterns)]
+    chosen = choose(jobs, options.rows.split(","))
     run_jobs(chosen, Store(options.work / study.recipe, bench.config), bench, options.processes, say)
 
 

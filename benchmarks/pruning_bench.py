@@ -54,7 +54,8 @@ class Budget:
 class Bench:
     """What a job has: ``recipe`` is of real numbers and has the seed; ``folder`` is its own, for checkpoints.
 
-    config: a digest of all that results depend on. trained: the file of the seed's dense model, from which rows start.
+    config: a digest of all that results depend on. row: the job's. models: the seed's folder of what rows leave to
+    others: the dense network that most start from, and the integer graphs that hardware is made of.
     """
 
     recipe: Recipe
@@ -63,7 +64,8 @@ class Bench:
     device: str
     config: str
     folder: Path = Path()
-    trained: Path = Path()
+    row: str = ""
+    models: Path = Path()
     report: Callable[[Progress], None] = lambda state: None
 
     @classmethod
@@ -71,9 +73,13 @@ class Bench:
         config = {"budget": asdict(budget), "recipe": recipe.record(), "data": dataset.digest()}
         return cls(recipe, budget, dataset, device, digest_of(config))
 
-    def of_seed(self, seed: int, folder: Path, trained: Path, report: Callable[[Progress], None]) -> "Bench":
-        recipe = replace(self.recipe, seed=seed)
-        return replace(self, recipe=recipe, folder=folder, trained=trained, report=report)
+    @property
+    def trained(self) -> Path:
+        return self.models / "dense.safetensors"
+
+    def exported(self, row: str) -> Path:
+        """The integer graph of a row with quantizers."""
+        return self.models / f"{row.replace(' ', '_')}.onnx"
 
     def pretrain(self) -> dict[str, Any]:
         """Train the dense network, and leave it to the other rows."""
@@ -121,9 +127,8 @@ class Bench:
         return found if FLOAT in (*recipe.weight_bits, *recipe.activation_bits) else found | self._work(model)
 
     def _work(self, model: QuantNetwork) -> dict[str, int]:
-        self.folder.mkdir(parents=True, exist_ok=True)
         folded = fold_masks(model).cpu().eval()
-        path = export(folded, self.samples(1).float(), self.folder / "model.onnx")
+        path = export(folded, self.samples(1).float(), self.exported(self.row))
         work = count_work(simplify(import_onnx(path).graph))
         return {"multiplications": work.multiplications, "weight_bits": work.weight_bits}
 
@@ -132,11 +137,11 @@ class Bench:
 class Row:
     """A kind of job. epochs: about how many of real numbers it takes, by which its time is estimated.
 
-    table: which table it is of. pretrains: makes the model that others need.
+    table: which table it is of. needs: the row of the same seed that leaves the model it starts from, if any.
     """
 
     name: str
     table: str
     epochs: float
     run: Callable[[Bench], dict[str, Any]]
-    pretrains: bool = False
+    needs: str = "pretrained"

@@ -4,7 +4,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,7 +30,11 @@ class Job:
 
     @property
     def name(self) -> str:
-        return f"{self.row.name.replace(' ', '_')}-{self.seed}"
+        return name_of(self.row.name, self.seed)
+
+
+def name_of(row: str, seed: int) -> str:
+    return f"{row.replace(' ', '_')}-{seed}"
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Store:
 
     def read(self, job: Job) -> dict[str, Any] | None:
         """None where there is none yet; raises BuildError where it is of another budget or other data."""
-        path = self.folder / f"{job.name}.json"
+        path = self._path(job.name)
         if not path.exists():
             return None
         found = read_json(path)
@@ -51,25 +56,42 @@ class Store:
 
     def write(self, job: Job, found: dict[str, Any]) -> None:
         record = {"row": job.row.name, "seed": job.seed, "config": self.config} | found
-        write_json(self.folder / f"{job.name}.json", json.loads(json.dumps(record)))
+        write_json(self._path(job.name), json.loads(json.dumps(record)))
+
+    def has(self, row: str, seed: int) -> bool:
+        return self._path(name_of(row, seed)).exists()
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
 
     def running(self, job: Job) -> Path:
         """The job's own folder, until it is done."""
         return self.folder / "running" / job.name
 
-    def trained(self, seed: int) -> Path:
-        return self.folder / "trained" / f"{seed}.safetensors"
+    def models(self, seed: int) -> Path:
+        return self.folder / "models" / str(seed)
 
 
 def jobs_of(study: Study, budget: Budget, seeds: int | None) -> list[Job]:
-    """Seed by seed, so that every row is timed before it is repeated."""
-    return [Job(row, seed) for seed in range(seeds or study.seeds) for row in rows_of(study, budget)]
+    """Seed by seed, so that every row is timed before it is repeated; hardware, much the same for all, of seed 0."""
+    every = rows_of(study, budget)
+    later = [row for row in every if row.table != "hardware"]
+    return [Job(row, seed) for seed in range(seeds or study.seeds) for row in (later if seed else every)]
+
+
+def choose(jobs: Sequence[Job], patterns: Sequence[str]) -> list[Job]:
+    """Those of rows whose name fits one of ``patterns``, and those that they need."""
+    rows = {job.row.name: job.row for job in jobs}
+    chosen = {name for name in rows if any(fnmatch(name, pattern) for pattern in patterns)}
+    while more := {rows[name].needs for name in chosen} - chosen - {""}:
+        chosen |= more
+    return [job for job in jobs if job.row.name in chosen]
 
 
 def run_jobs(jobs: Sequence[Job], store: Store, bench: Bench, processes: int, say: Callable[[str], None]) -> None:
     """Do what has no result, until all have; other processes, of so many in all, may do the same beside this one."""
-    for name in ("running", "trained", "locks"):
-        (store.folder / name).mkdir(parents=True, exist_ok=True)
+    for folder in (store.folder / "running", store.folder / "locks", *{store.models(job.seed) for job in jobs}):
+        folder.mkdir(parents=True, exist_ok=True)
     while pending := [job for job in jobs if store.read(job) is None]:
         done = next((job for job in pending if _try(job, store, bench, say)), None)
         if done is None:
@@ -82,18 +104,22 @@ def run_jobs(jobs: Sequence[Job], store: Store, bench: Bench, processes: int, sa
 
 def _try(job: Job, store: Store, bench: Bench, say: Callable[[str], None]) -> bool:
     """Whether the job was this process's to do."""
-    if not job.row.pretrains and not store.trained(job.seed).exists():
+    if job.row.needs and not store.has(job.row.needs, job.seed):
         return False
     try:
         with FileLock(store.folder / "locks" / f"{job.name}.lock", timeout=0):
             if store.read(job) is not None:
                 return False
-            own = bench.of_seed(job.seed, store.running(job), store.trained(job.seed), _Report(job, say))
-            store.write(job, _run(job.row, own))
+            store.write(job, _run(job.row, _own(bench, job, store, say)))
             shutil.rmtree(store.running(job), ignore_errors=True)
     except Timeout:
         return False
     return True
+
+
+def _own(bench: Bench, job: Job, store: Store, say: Callable[[str], None]) -> Bench:
+    folder, models, recipe = store.running(job), store.models(job.seed), replace(bench.recipe, seed=job.seed)
+    return replace(bench, recipe=recipe, folder=folder, row=job.row.name, models=models, report=_Report(job, say))
 
 
 def _run(row: Row, bench: Bench) -> dict[str, Any]:

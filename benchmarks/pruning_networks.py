@@ -71,7 +71,7 @@ def rows_of(study: Study, budget: Budget) -> tuple[Row, ...]:
 
 def _table(study: Study, budget: Budget) -> Iterator[Row]:
     whole, recovery = budget.whole, budget.recovery
-    yield Row("pretrained", "", budget.pretrain, Bench.pretrain, pretrains=True)
+    yield Row("pretrained", "", budget.pretrain, Bench.pretrain, needs="")
     yield Row("dense", "main", recovery, rows.continued)
     for sparsity in study.sparsities:
         share = f"{100 * sparsity:g}"
@@ -88,7 +88,9 @@ def _table(study: Study, budget: Budget) -> Iterator[Row]:
     for sparsity in (0.0, *study.sparsities):
         for bits in study.bits if sparsity == study.sparsities[0] else ("W4A4",):
             run = partial(rows.joint, bits=rows.BITS[bits], sparsity=sparsity)
-            yield Row(f"{bits} {100 * sparsity:g}", "main", quantized, run)
+            yield (row := Row(f"{bits} {100 * sparsity:g}", "main", quantized, run))
+            run = partial(rows.hardware, of=row.name)
+            yield Row(f"hardware {row.name}", "hardware", 2, run, needs=row.name)
 
 
 def _claims(study: Study, budget: Budget) -> Iterator[Row]:

@@ -41,6 +41,7 @@ def format_tables(study: Study, results: Results) -> Iterator[str]:
     unit = "PSNR dB" if task in ("copy", "enlarge") else "accuracy %"
     tables = {
         "All rows": _main(results, unit),
+        f"Hardware of seed 0: {rows.MULTIPLIERS} multipliers, {rows.DEVICE}": _hardware(results),
         "Kendall's tau of rankings behind dense and pruned layers": _drift(results),
         "Layerwise and one-shot, paired by seed": _paired(study, results),
         "Without any training": _untrained(study, results),
@@ -52,8 +53,7 @@ def format_tables(study: Study, results: Results) -> Iterator[str]:
 
 
 def _main(results: Results, unit: str) -> str:
-    header = ["row", "pruned", "epochs", unit, "weights Mbit", "features Mbit", "per Mbit", "x dense",
-              "multiplications", "weight bits", "seeds"]  # fmt: skip
+    header = ["row", "pruned", "epochs", unit, "weights Mbit", "features Mbit", "per Mbit", "x dense", "seeds"]
     dense = _column(results, "dense", "density")
     names = [name for name, found in results.items() if not _is_claim(name) and found]
     lines = [_line(name, results, fmean(dense) if dense else None) for name in names]
@@ -61,20 +61,35 @@ def _main(results: Results, unit: str) -> str:
 
 
 def _is_claim(name: str) -> bool:
-    return name.split()[0] in ("short", "untrained", "lambda", "str", "trp", "drift")
+    return name.split()[0] in ("short", "untrained", "lambda", "str", "trp", "drift", "hardware")
 
 
 def _line(name: str, results: Results, dense: float | None) -> list[str]:
     words = name.split()
-    share = f"{words.pop()} %" if words[-1].isdigit() else "0 %"
+    share = _share_of(words)
     densities = _column(results, name, "density")
     return [
         label(words), share, f"{_column(results, name, 'epochs')[0]:g}", spread(_column(results, name, "score")),
         _mean(_column(results, name, "weight_mbit"), 4), _mean(_column(results, name, "feature_mbit"), 4),
-        spread(densities, 0), f"{fmean(densities) / dense:.1f}" if dense else "–",
-        _mean(_column(results, name, "multiplications")), _mean(_column(results, name, "weight_bits")),
-        str(len(densities)),
+        spread(densities, 0), f"{fmean(densities) / dense:.1f}" if dense else "–", str(len(densities)),
     ]  # fmt: skip
+
+
+def _share_of(words: list[str]) -> str:
+    """The share of channels pruned, which is taken from the words of a row's name if it ends in one."""
+    return f"{words.pop()} %" if words[-1].isdigit() else "0 %"
+
+
+def _hardware(results: Results) -> str:
+    header = ["network", "pruned", "multiplications", "weight bits", "cycles a frame", "LUT", "FF", "block RAM", "DSP"]
+    lines = []
+    for name in (name for name, found in results.items() if name.startswith("hardware ") and found):
+        words = name.split()[1:]
+        row, found = results[" ".join(words)][0], results[name][0]
+        figures = [row["multiplications"], row["weight_bits"], *(found[key] for key in rows.HARDWARE)]
+        share = _share_of(words)
+        lines.append([label(words), share, *(f"{figure:,}" for figure in figures)])
+    return table(header, lines) if lines else ""
 
 
 def label(words: Sequence[str]) -> str:

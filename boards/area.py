@@ -50,12 +50,16 @@ def measure(cells: Mapping[str, int], device: Device) -> Area:
     )
 
 
+def all_luts(area: Area, device: Device) -> int:
+    """Lookup tables of ``device`` that logic, carry chains and memory in them take together, before placing."""
+    # nextpnr spends two cells on each CCU2C, and four plus the write logic, worth two, on each DPR16X4.
+    return area.lut + 2 * area.carry + 6 * area.lutram if device.family == "ecp5" else area.lut + area.lutram
+
+
 def check_fit(area: Area, device: Device) -> None:
     """Raise a PlanError if ``area`` is more than ``device`` has."""
-    # nextpnr spends two cells on each CCU2C, and four plus the write logic, worth two, on each DPR16X4.
-    luts = area.lut + 2 * area.carry + 6 * area.lutram if device.family == "ecp5" else area.lut + area.lutram
     needs = (
-        ("LUTs", luts, device.lut),
+        ("LUTs", all_luts(area, device), device.lut),
         ("flip-flops", area.ff, device.ff),
         ("block RAMs of 18 kbit", area.bram, device.bram),
         ("DSP blocks", area.dsp, device.dsp),

@@ -9,6 +9,11 @@ import pytest
 from filelock import FileLock
 
 from espalier.errors import BuildError
+from espalier.hw.design import generate
+from espalier.hw.planner import plan
+from espalier.hw.queues import analyse
+from espalier.ir.onnx_import import import_onnx
+from espalier.ir.simplify import simplify
 from espalier.quant.networks.coupling import find_couplings
 
 pytestmark = pytest.mark.torch
@@ -39,7 +44,7 @@ def bench_of(study=STUDY, **changes):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
-    options = options_of(folder, rows="dense,random*,thin 50,cap*50,W4A4 50", seeds=1)
+    options = options_of(folder, rows="dense,random*,thin 50,cap*50,hardware W4A4 50", seeds=1)
     assert pruning.run(STUDY, options) == 0
     return folder
 
@@ -51,6 +56,7 @@ def test_each_job_leaves_one_result(finished):
         "cap_50",
         "cap_untrained_50",
         "dense",
+        "hardware_W4A4_50",
         "pretrained",
         "random_one-shot_50",
         "random_one-shot_75",
@@ -81,6 +87,19 @@ def test_quantized_rows_have_the_work_of_the_integer_graph(finished):
     weights = 9 * (1 * 8 + 8 * 16 + 16 * 16) + 16 * 10
     assert found["weight_bits"] == 4 * weights and found["weight_mbit"] == 4 * weights / 1e6
     assert found["multiplications"] == 64 * 9 * (1 * 8 + 8 * 16 + 16 * 16) + 16 * 10
+
+
+def test_hardware_is_made_of_the_row_it_needs(finished):
+    found = json.loads((finished / "digits-cnn" / "hardware_W4A4_50-0.json").read_text())
+    graph = simplify(import_onnx(finished / "digits-cnn" / "models" / "0" / "W4A4_50.onnx").graph)
+    design = generate(graph, plan(graph, multipliers=rows.MULTIPLIERS))
+    assert found["cycles"] == analyse(design.schedules, design.links).ii_cycles
+    assert found["lut"] > 1000 and found["ff"] > 1000 and found["bram"] > 0 == found["dsp"]
+
+
+def test_hardware_is_that_of_the_first_seed():
+    names = [job.name for job in jobs_of(STUDY, TINY, 2) if job.row.table == "hardware"]
+    assert names == [f"hardware_W4A4_{share}-0" for share in (0, 50, 75)]
 
 
 def test_a_full_schedule_is_another_run(finished):
@@ -123,8 +142,8 @@ def test_row_names_are_their_own_and_excluded_layers_exist(name):
     assert (study.full.images or 0) >= (study.budget.images or 0) and study.full.whole > study.budget.whole
 
 
-def job_of(name, run, seed=0, epochs=1.0, pretrains=True):
-    return Job(Row(name, "main", epochs, run, pretrains), seed)
+def job_of(name, run, seed=0, epochs=1.0, needs=""):
+    return Job(Row(name, "main", epochs, run, needs), seed)
 
 
 @pytest.fixture
@@ -162,9 +181,11 @@ def test_jobs_wait_for_the_trained_network_of_their_seed(store):
         bench.trained.touch()
         return {}
 
-    rest = job_of("rest", lambda bench: order.append(bench.trained.name) or {}, pretrains=False)
+    rest = job_of(
+        "rest", lambda bench: order.append(str(bench.trained.relative_to(store.folder))) or {}, needs="pretrained"
+    )
     work([rest, job_of("pretrained", pretrain)], store)
-    assert order == ["pretrain", "0.safetensors"]
+    assert order == ["pretrain", "models/0/dense.safetensors"]
 
 
 def test_a_job_that_another_process_has_is_left_to_it(store):
@@ -233,8 +254,8 @@ def tables(results, study=STUDY):
 
 def test_density_is_compared_with_the_dense_network():
     text = tables({"dense": {0: result(90, 100.0), 1: result(92, 300.0)}, "W4A4 50": {0: result(80, 5000.0)}})
-    assert "| dense | 0 % | 3 | 91.00 ± 1.41 | 0.5000 | 0.2500 | 200 ± 141 | 1.0 | – | – | 2 |" in text
-    assert "| joint, W4A4 | 50 % | 3 | 80.00 | 0.5000 | 0.2500 | 5000 | 25.0 | – | – | 1 |" in text
+    assert "| dense | 0 % | 3 | 91.00 ± 1.41 | 0.5000 | 0.2500 | 200 ± 141 | 1.0 | 2 |" in text
+    assert "| joint, W4A4 | 50 % | 3 | 80.00 | 0.5000 | 0.2500 | 5000 | 25.0 | 1 |" in text
 
 
 def test_schedules_are_compared_seed_by_seed():
