@@ -4,27 +4,24 @@
 
 Both run folders hold quantized networks, as `espalier train` and `espalier prune` leave them. Each network gets the
 fewest multipliers that bring its initiation interval to at most --ii cycles; the Verilog is compared with the executor
-in every beat and cycle; areas are those of yosys. Multiplications, weights and their bits are counted in the integer
-graph after everything that cannot matter was removed from it.
+in every beat and cycle; areas are those of yosys, LUTs with those of carry chains and LUT RAM. Multiplications and
+bits of weights are counted in the integer graph after everything that cannot matter was removed from it.
 """
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from espalier.boards.synth import synthesize
-from espalier.hw.design import Design, generate
-from espalier.hw.folds import MATRICES
+from espalier.flow.hardware import figures_of
+from espalier.hw.design import generate
 from espalier.hw.planner import plan
 from espalier.hw.queues import analyse
 from espalier.ir.execute import quantize_inputs
 from espalier.ir.onnx_import import import_onnx
 from espalier.ir.simplify import simplify
-from espalier.ir.work import count_work
 from espalier.sim.simulate import simulate
 
 CLOCK_MHZ = 100.0
@@ -35,26 +32,12 @@ def measure(run: Path, options: argparse.Namespace) -> dict[str, Any]:
     result = json.loads((run / "metrics.json").read_text())["result"]
     graph = simplify(import_onnx(run / "model.onnx").graph)
     design = generate(graph, plan(graph, fps=CLOCK_MHZ * 1e6 / options.ii, clock_mhz=CLOCK_MHZ))
-    timing, work = analyse(design.schedules, design.links), count_work(graph)
-    row: dict[str, Any] = {
-        result["metric"]: float(result[result["metric"]]),
-        "weights": work.weights,
-        "weight bits": work.weight_bits,
-        "multiplications a frame": work.multiplications,
-        "initiation interval": timing.ii_cycles,
-        "first result, cycles": timing.first_result_cycles,
-        "multipliers": sum(_multipliers(design, unit.name) for unit in design.units if unit.kind in MATRICES),
-    }
-    verilog = design.verilog()
+    row = {result["metric"]: float(result[result["metric"]])} | figures_of(graph, design, options.synth)
+    row["first_result_cycles"] = analyse(design.schedules, design.links).first_result_cycles
     if options.simulate:
         frames = quantize_inputs(graph, np.load(run / "test.npz")["inputs"][: options.simulate])
-        report = simulate(design, frames, stall=0.3, verilog=verilog)
-        row["exact beats"] = sum(one.beats for one in report.runs) if report.is_exact else "WRONG"
-    if options.synth:
-        with tempfile.TemporaryDirectory() as scratch:
-            area = synthesize(verilog, design.top, options.synth, Path(scratch) / "synth", layers=(), place=False).area
-        row |= {"LUT": area.lut, "carry": area.carry, "LUT RAM": area.lutram, "FF": area.ff, "block RAM": area.bram}
-        row["DSP"] = area.dsp
+        report = simulate(design, frames, stall=0.3)
+        row["exact_beats"] = sum(one.beats for one in report.runs) if report.is_exact else "WRONG"
     return row
 
 
@@ -70,11 +53,7 @@ def main() -> None:
     for key in rows[0]:
         cells = [_show(row[key]) for row in rows]
         shares = [_share(row[key], rows[0][key]) for row in rows[1:]]
-        print(f"{key:<{width}}" + "".join(f"{cell:>14}" for cell in [*cells, *shares]))
-
-
-def _multipliers(design: Design, name: str) -> int:
-    return design.layer(name).pe * design.layer(name).simd
+        print(f"{key.replace('_', ' '):<{width}}" + "".join(f"{cell:>14}" for cell in [*cells, *shares]))
 
 
 def _share(value: Any, whole: Any) -> str:

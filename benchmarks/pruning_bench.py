@@ -10,10 +10,6 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from espalier.ir.onnx_import import import_onnx
-from espalier.ir.simplify import simplify
-from espalier.ir.work import count_work
-from espalier.quant.bits import FLOAT
 from espalier.quant.checkpoint import model_state, restore_model
 from espalier.quant.data import Dataset
 from espalier.quant.density import density_of, in_figures
@@ -119,18 +115,14 @@ class Bench:
         return in_figures(find_task(self.recipe.task).metric, score)
 
     def measure(self, model: QuantNetwork, recipe: Recipe, epochs: int) -> dict[str, Any]:
-        """Score, memory and, of quantized networks, the work of the compacted integer graph."""
+        """Score and memory; quantized networks are left to hardware."""
         kept = {group.name: int(group.kept.sum()) for group in model.groups()}
         score, density = self.score(model), density_of(recipe, kept)
         found = {"epochs": epochs, "score": score, "kept": list(kept.values()), "density": density.of(score)}
         found |= asdict(density)
-        return found if FLOAT in (*recipe.weight_bits, *recipe.activation_bits) else found | self._work(model)
-
-    def _work(self, model: QuantNetwork) -> dict[str, int]:
-        folded = fold_masks(model).cpu().eval()
-        path = export(folded, self.samples(1).float(), self.exported(self.row))
-        work = count_work(simplify(import_onnx(path).graph))
-        return {"multiplications": work.multiplications, "weight_bits": work.weight_bits}
+        if recipe.is_quantized:
+            export(fold_masks(model).cpu().eval(), self.samples(1).float(), self.exported(self.row))
+        return found
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ STUDIES = {
         tuple(pair for pair in EVERY if pair[0] in ("activation-l1", "weight-l1", "random")), LOW, (0.5,), claims=False,
     ),
     "resnet8": Study(
-        "resnet8", 3, Budget(20_000, 8, 4, 2, 4), Budget(50_000, 200, 100, 40, 4),
+        "resnet8", 3, Budget(16_000, 8, 4, 2, 4), Budget(50_000, 200, 100, 40, 4),
         (("activation-l1", "layerwise"), ("activation-l1", "one-shot"), ("weight-l1", "stepwise"),
          ("random", "one-shot")), ("W8A8", "W4A4", "W2A2"), (0.5,), claims=False,
     ),

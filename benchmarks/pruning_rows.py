@@ -8,14 +8,7 @@ import torch
 from pruning_bench import Bench
 from torch import Tensor
 
-from espalier.boards.area import all_luts
-from espalier.boards.devices import find_device
-from espalier.boards.synth import synthesize
-from espalier.hw.design import generate
-from espalier.hw.planner import plan
-from espalier.hw.queues import analyse
-from espalier.ir.onnx_import import import_onnx
-from espalier.ir.simplify import simplify
+from espalier.flow.hardware import at_equal_effort
 from espalier.quant.density import density_of
 from espalier.quant.masks import ChannelGroup
 from espalier.quant.model import QuantNetwork
@@ -47,8 +40,7 @@ STR_DECAY, STR_WINDOW = 5e-4, (0.1, 0.7)  # of pruning single weights by magnitu
 TRP_ENERGY = 0.95
 DRIFTS = (0.25, 0.5, 0.75, 0.875)
 DRIFT_IMAGES = 1000
-MULTIPLIERS, DEVICE = 64, "ecp5-85k"  # of every network in hardware: products a cycle, and what it is mapped to
-HARDWARE = "cycles", "lut", "ff", "bram", "dsp"
+DEVICE = "ecp5-85k"  # that hardware is mapped to
 QUANTIZED = 2.5  # epochs of real numbers that one with quantizers takes as long as
 
 
@@ -218,10 +210,4 @@ def drift(bench: Bench) -> dict[str, Any]:
 
 def hardware(bench: Bench, *, of: str) -> dict[str, Any]:
     """What a quantized row is in hardware, with as many multipliers as every other: cycles by plan, area by yosys."""
-    graph = simplify(import_onnx(bench.exported(of)).graph)
-    design = generate(graph, plan(graph, multipliers=MULTIPLIERS))
-    cycles = analyse(design.schedules, design.links).ii_cycles
-    folder = bench.folder / "synth"
-    area = synthesize(design.verilog(), design.top, DEVICE, folder, layers=(), place=False).area
-    figures = cycles, all_luts(area, find_device(DEVICE)), area.ff, area.bram, area.dsp
-    return dict(zip(HARDWARE, figures, strict=True))
+    return at_equal_effort(bench.exported(of), DEVICE)

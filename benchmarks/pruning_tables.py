@@ -8,6 +8,7 @@ import pruning_rows as rows
 from pruning_jobs import Job, Store
 from pruning_networks import Study
 
+from espalier.flow.hardware import COLUMNS
 from espalier.quant.recipes import find_recipe
 
 Results = Mapping[str, Mapping[int, dict[str, Any]]]
@@ -41,7 +42,7 @@ def format_tables(study: Study, results: Results) -> Iterator[str]:
     unit = "PSNR dB" if task in ("copy", "enlarge") else "accuracy %"
     tables = {
         "All rows": _main(results, unit),
-        f"Hardware of seed 0: {rows.MULTIPLIERS} multipliers, {rows.DEVICE}": _hardware(results),
+        f"Hardware of seed 0 on {rows.DEVICE}, as yosys maps it": _hardware(results),
         "Kendall's tau of rankings behind dense and pruned layers": _drift(results),
         "Layerwise and one-shot, paired by seed": _paired(study, results),
         "Without any training": _untrained(study, results),
@@ -81,14 +82,12 @@ def _share_of(words: list[str]) -> str:
 
 
 def _hardware(results: Results) -> str:
-    header = ["network", "pruned", "multiplications", "weight bits", "cycles a frame", "LUT", "FF", "block RAM", "DSP"]
+    header = ["network", "pruned", "multiplications", "weight bits", "multipliers", "II", "LUT", "FF", "BRAM", "DSP"]
     lines = []
     for name in (name for name, found in results.items() if name.startswith("hardware ") and found):
         words = name.split()[1:]
-        row, found = results[" ".join(words)][0], results[name][0]
-        figures = [row["multiplications"], row["weight_bits"], *(found[key] for key in rows.HARDWARE)]
         share = _share_of(words)
-        lines.append([label(words), share, *(f"{figure:,}" for figure in figures)])
+        lines.append([label(words), share, *(f"{results[name][0][key]:,}" for key in COLUMNS[1:])])
     return table(header, lines) if lines else ""
 
 

@@ -91,9 +91,10 @@ def prune(
     energy: p.Energy = None, round_to: p.RoundTo = 1, exclude: p.Exclude = None, weights: p.Weights = None,
     activations: p.Activations = None, criterion: p.Criterion = None, schedule: p.Schedule = None,
     epochs: p.Epochs = None, quantize_epochs: p.QuantizeEpochs = None, learning_rate: p.LearningRate = None,
-    calib: p.Calib = 256, data: p.Data = None, seed: p.Seed = 0, threads: p.Threads = 1, json: o.Json = False,
+    calib: p.Calib = 256, data: p.Data = None, seed: p.Seed = 0, threads: p.Threads = 1, device: p.Device = None,
+    json: o.Json = False,
 ) -> None:  # fmt: skip
-    """Prune and quantize a finished run into a new run folder; print accuracy and memory of every stage."""
+    """Prune and quantize a finished run into a new run folder; print accuracy, memory and hardware before and after."""
     from .pruning import prune_verb
 
     changes = {
@@ -102,7 +103,7 @@ def prune(
         "schedule": schedule, "epochs": epochs, "quantize_epochs": quantize_epochs, "learning_rate": learning_rate,
         "calib": calib, "seed": seed,
     }  # fmt: skip
-    prune_verb(run, output, changes, data, threads, json)
+    prune_verb(run, output, changes, data, threads, device, json)
 
 
 @app.command()

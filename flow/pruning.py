@@ -7,18 +7,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..boards.devices import find_device
 from ..errors import GraphError
-from .progress import bar, say
+from .hardware import COLUMNS, at_equal_effort
+from .progress import bar, progress, say
 from .table import pairs, table
 from .training import check_training, figure, line
 
-COLUMNS = ("stage", "score", "weight_mbit", "feature_mbit", "density", "channels")
+STAGES = ("stage", "score", "weight_mbit", "feature_mbit", "density", "channels")
 
 
 def prune_verb(
-    run: Path, output: Path, changes: Mapping[str, Any], data: Path | None, threads: int, as_json: bool
-) -> None:
+    run: Path, output: Path, changes: Mapping[str, Any], data: Path | None, threads: int, device: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """changes: the options of ``PruneOptions`` as the command line has them; None where one was left out."""
+    if device:
+        find_device(device)
     given = {name: value for name, value in changes.items() if value is not None}
     given |= {name: reader(given[name]) for name, reader in READERS.items() if name in given}
     check_training(data, threads)
@@ -28,20 +33,30 @@ def prune_verb(
         from ..quant.pruning.prune import prune  # torch takes seconds to load
     options = PruneOptions(**given)
     say(f"prune {run}: {options.method}")
-    with shown() as progress:
-        result = prune(run, output, options, data=data, threads=threads, progress=progress)
+    with shown() as show:
+        result = prune(run, output, options, data=data, threads=threads, progress=show)
     record = {"run": str(output), "source": str(run), "method": options.method, **result.metrics.record()}
-    rows = result.record()
+    rows, hardware = result.record(), _hardware({"source": run, "result": output}, device)
     if as_json:
-        print(json.dumps(record | {"stages": rows}, indent=2))
+        print(json.dumps(record | {"stages": rows, "hardware": hardware}, indent=2))
         return
     metric = result.metrics.metric
     shown_rows = [
         row | {metric: figure(metric, row["score"]), "channels": "-".join(map(str, row["channels"].values()))}
         for row in rows
     ]
-    columns = [metric if column == "score" else column for column in COLUMNS]
-    print(f"{table(shown_rows, columns)}\n\n{pairs({'run': output, 'plot': output / 'density.svg'})}")
+    columns = [metric if column == "score" else column for column in STAGES]
+    parts = [table(shown_rows, columns), *([table(hardware, COLUMNS)] if hardware else [])]
+    print("\n\n".join([*parts, pairs({"run": output, "plot": output / "density.svg"})]))
+
+
+def _hardware(runs: Mapping[str, Path], device: str | None) -> list[dict[str, Any]]:
+    """A row for each run that hardware can be made of."""
+    from ..quant.runs import load_run
+
+    models = {name: run / "model.onnx" for name, run in runs.items() if load_run(run).recipe.is_quantized}
+    with progress("hardware") as at:
+        return [{"network": name} | at_equal_effort(path, device, at) for name, path in models.items()]
 
 
 def read_sparsity(text: str) -> float | dict[str, float]:

@@ -71,3 +71,9 @@ Calib = Annotated[int, Option(help="Training samples that quantizers are set, an
 Data = Annotated[Path | None, Option(metavar="FILE", help="The data set of RUN, as for `espalier train`.")]
 Seed = Annotated[int, Option(help="Seed of the order of samples and of random choices.")]
 Threads = Annotated[int, Option(help="CPU threads; results depend on their number.")]
+Device = Annotated[
+    str | None,
+    Option(
+        help="Also show the area that yosys makes of the networks for ecp5-25k, xc7a35t...; minutes for large ones."
+    ),
+]

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import BuildError, GraphError
+from .bits import FLOAT
 from .networks.autoencoder import autoencoder
 from .networks.cnn import cnn
 from .networks.cnv import cnv
@@ -56,6 +57,11 @@ class Recipe:
     quantizer: str = "learned"
     delays: tuple[int, int] = (0, 0)
     scale_groups: int = 0
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether all numbers are of few bits, so that hardware can be made of the network."""
+        return FLOAT not in (*self.weight_bits, *self.activation_bits)
 
     def record(self) -> dict[str, Any]:
         """Every option as a JSON value, but for the help text, and for newer ones that nobody chose."""

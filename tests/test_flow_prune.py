@@ -83,6 +83,21 @@ def test_a_table_shows_every_stage(pruned, run, capsys):
 
 
 @pytest.mark.torch
+def test_hardware_of_what_is_quantized_stands_below(pruned, run, tmp_path, capsys):
+    assert prune(run, pruned, "--sparsity", "fc1=0.5", "--round-to", "2", *SHORT) == 0
+    lines = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert lines[0].split() == ["network", "multiplications", "weight", "bits", "multipliers", "ii", "cycles"]
+    weights = 64 * 8 + 8 * 12 + 12 * 10
+    assert [line.split()[:3] for line in lines[2:]] == [["result", f"{weights}", f"{4 * weights:,}"]]
+    options = ["--sparsity", "0.5", "--epochs", "1", "--json", "--device", "ecp5-25k"]
+    assert prune(pruned, tmp_path, *options) == 0
+    source, result = json.loads(capsys.readouterr().out)["hardware"]
+    assert (source["network"], source["weight_bits"]) == ("source", 4 * weights)
+    assert result["weight_bits"] < source["weight_bits"] and max(result["multipliers"], source["multipliers"]) <= 64
+    assert result["lut"] > 0 and result["ii_cycles"] <= source["ii_cycles"]
+
+
+@pytest.mark.torch
 def test_json_holds_the_result_and_its_stages(pruned, run, capsys):
     assert prune(run, pruned, "--sparsity", "fc1=0.5", "--round-to", "2", *SHORT, "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -151,6 +166,7 @@ def test_a_killed_command_run_again_gives_the_same_run(pruned, run, tmp_path):
         (["--exclude", "fc9"], "fc9: is no layer with weights"),
         (["--method", "cut"], "unknown method 'cut'; known methods: joint"),
         (["--weights", "9"], "--weight-bits: 9 was given"),
+        (["--device", "ecp5"], "device 'ecp5' is unknown; known: ecp5-12k"),
         (["--threads", "0"], "--threads: 0 was given"),
         (["--data", "nowhere"], "nowhere: no such file; --data is"),
     ],

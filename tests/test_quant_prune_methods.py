@@ -16,6 +16,7 @@ torch.set_num_threads(1)
 pytest.importorskip("brevitas", reason="needs the train extra")
 pytest.importorskip("sklearn", reason="needs the train extra")
 
+import espalier.quant.pruning.prune as pruning  # noqa: E402
 from espalier.quant.pruning.methods import METHODS  # noqa: E402
 from espalier.quant.pruning.options import PruneOptions  # noqa: E402
 from espalier.quant.pruning.prune import prune  # noqa: E402
@@ -110,6 +111,14 @@ def test_dropped_channels_stay_dropped(method, results, tmp_path):
     before, after = (load_run(folder).model.groups() for folder in (results["joint"][0], tmp_path))
     assert all(not (late.kept & ~early.kept).any() for early, late in zip(before, after))
     assert all(row.channels[name] <= kept for row in rows for name, kept in rows[0].channels.items())
+
+
+@pytest.mark.parametrize("method, times", [("cap", 1), ("dcp", 0), ("joint", 1)])
+def test_norms_are_recalibrated_but_where_weights_fit_them(method, times, run, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(pruning, "recalibrate_norms", lambda *given: calls.append(given))
+    prune(run, tmp_path, PruneOptions(method, sparsity=0.25, epochs=1))
+    assert len(calls) == times
 
 
 @pytest.mark.parametrize("method", ["cap", "dcp"])

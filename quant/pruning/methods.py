@@ -20,7 +20,8 @@ class PruneMethod:
     """run: takes a model and returns it pruned. check: raises GraphError for options that it cannot follow.
 
     defaults: of the options that not all methods take, and the share of the recipe's epochs that it trains. phases: the
-    names of its phases, and how many epochs each is worth. real: it works on real numbers only.
+    names of its phases, and how many epochs each is worth. real: it works on real numbers only. recalibrates: the
+    statistics of normalizations are taken anew behind it; not where weights were fitted to those there are.
     """
 
     run: Callable[[Work, State], State]
@@ -28,6 +29,7 @@ class PruneMethod:
     phases: Callable[[PruneOptions], dict[str, float]]
     defaults: Mapping[str, Any]
     real: bool = False
+    recalibrates: bool = True
 
 
 def find_method(name: str) -> PruneMethod:
@@ -60,6 +62,7 @@ METHODS = {
         lambda options: {"choose": 2.0 * auxiliary_epochs(options)} | _retraining(options),
         {"sparsity": 0.5, "excluded": (), "epochs": EPOCHS},
         real=True,
+        recalibrates=False,
     ),
     "str": PruneMethod(
         run_str,

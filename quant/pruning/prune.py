@@ -97,7 +97,8 @@ def _in_real_numbers(state: State) -> State:
 
 def _pruned(work: Work, method: PruneMethod, start: State) -> State:
     state = method.run(work, start)
-    recalibrate_norms(state.model, work.samples(NORM_SAMPLES))
+    if method.recalibrates:
+        recalibrate_norms(state.model, work.samples(NORM_SAMPLES))
     return state
 
 
