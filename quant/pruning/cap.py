@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...errors import GraphError
 from ..masks import ChannelGroup
 from ..model import QuantNetwork
 from ..recipes import Recipe
+from .allocation import check_counts
 from .moments import Moments
 from .readers import POSITIONS, Reader, measure_readers
 from .regression import Explanation, explained, refit
@@ -67,7 +67,7 @@ def cap(
     calibrated afterwards. Few samples are no error: the fewer, the less weights move. Raises GraphError.
     """
     counts = recipe.keep if keep is None else tuple(keep)
-    _check_counts(model.groups(), counts)
+    check_counts(model.groups(), counts)
     reference, found = copy.deepcopy(model), []
     for group, count in zip(model.groups(), counts):
         readers = measure_readers(model, reference, group, inputs, positions=positions)
@@ -177,12 +177,3 @@ def _explain_others(reader: Reader) -> Explanation:
     others[reader.blocks.flatten()] = False
     explanation.add(torch.nonzero(others).flatten())
     return explanation
-
-
-def _check_counts(groups: Sequence[ChannelGroup], counts: Sequence[int]) -> None:
-    if len(counts) != len(groups):
-        names = ", ".join(group.name for group in groups)
-        raise GraphError(f"keep: {len(counts)} numbers were given; give {len(groups)}, one per group ({names})")
-    for group, count in zip(groups, counts):
-        if not 1 <= count <= group.channels:
-            raise GraphError(f"{group.name}: {count} channels were to be kept; give 1 to {group.channels}")

@@ -21,6 +21,7 @@ from ..masks import ChannelGroup
 from ..model import QuantNetwork
 from ..recipes import Recipe
 from ..tasks import find_task
+from .allocation import check_counts
 from .dcp_losses import make_heads, positions_of
 from .dcp_options import DcpOptions
 from .dcp_selection import Discrimination, Objective, Samples, select
@@ -126,19 +127,10 @@ def _queue(
         raise GraphError("dcp: neither keep nor eps is given; give numbers of channels to keep, or eps, such as 0.01")
     groups = model.groups()
     counts = [group.channels for group in groups] if keep is None else keep
-    _check_counts(groups, counts)
+    check_counts(groups, counts)
     ends = [_last_reader(model, recipe, group) for group in groups]
     queue = [(group, count) for _, group, count in sorted(zip(ends, groups, counts), key=lambda entry: entry[0])]
     return [(group, count) for group, count in queue if options.eps is not None or count < int(group.kept.sum())]
-
-
-def _check_counts(groups: Sequence[ChannelGroup], counts: Sequence[int]) -> None:
-    if len(counts) != len(groups):
-        names = ", ".join(group.name for group in groups)
-        raise GraphError(f"keep: {len(counts)} numbers were given; give {len(groups)}, one per group ({names})")
-    for group, count in zip(groups, counts):
-        if not 1 <= count <= group.channels:
-            raise GraphError(f"{group.name}: {count} channels were to be kept; give 1 to {group.channels}")
 
 
 def _check_real(recipe: Recipe) -> None:
