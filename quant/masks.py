@@ -1,7 +1,7 @@
 """Masks: what every pruning method decides on; they live in the model, and physical narrowing comes after export."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -138,3 +138,13 @@ def describe_masks(groups: tuple[ChannelGroup, ...]) -> list[dict[str, object]]:
         }
         for group in groups
     ]
+
+
+def check_counts(groups: Sequence[ChannelGroup], counts: Sequence[int]) -> None:
+    """Raise GraphError unless ``counts`` are channels to keep, one number per group."""
+    if len(counts) != len(groups):
+        names = ", ".join(group.name for group in groups)
+        raise GraphError(f"keep: {len(counts)} numbers were given; give {len(groups)}, one per group ({names})")
+    for group, count in zip(groups, counts):
+        if not 1 <= count <= group.channels:
+            raise GraphError(f"{group.name}: {count} channels were to be kept; give 1 to {group.channels}")

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from ...errors import GraphError
-from ..masks import ChannelGroup
 from ..networks.coupling import Coupling, find_couplings
 from ..networks.layers import Network
 
@@ -34,16 +33,6 @@ def keep_counts(
         for coupling in couplings:
             wanted[coupling.name] = wanted[coupling.name] or {coupling.name: share}
     return tuple(_width(coupling, wanted[coupling.name], round_to) for coupling in couplings)
-
-
-def check_counts(groups: Sequence[ChannelGroup], counts: Sequence[int]) -> None:
-    """Raise GraphError unless ``counts`` are channels to keep, one number per group."""
-    if len(counts) != len(groups):
-        names = ", ".join(group.name for group in groups)
-        raise GraphError(f"keep: {len(counts)} numbers were given; give {len(groups)}, one per group ({names})")
-    for group, count in zip(groups, counts):
-        if not 1 <= count <= group.channels:
-            raise GraphError(f"{group.name}: {count} channels were to be kept; give 1 to {group.channels}")
 
 
 def _request(

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..masks import ChannelGroup
+from ..masks import ChannelGroup, check_counts
 from ..model import QuantNetwork
 from ..recipes import Recipe
-from .allocation import check_counts
 from .moments import Moments
 from .readers import POSITIONS, Reader, measure_readers
 from .regression import Explanation, explained, refit

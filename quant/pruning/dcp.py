@@ -17,11 +17,10 @@ from ..bits import FLOAT
 from ..checkpoint import Checkpoint, model_state, restore_model
 from ..data import Dataset
 from ..evaluate import device_of
-from ..masks import ChannelGroup
+from ..masks import ChannelGroup, check_counts
 from ..model import QuantNetwork
 from ..recipes import Recipe
 from ..tasks import find_task
-from .allocation import check_counts
 from .dcp_losses import make_heads, positions_of
 from .dcp_options import DcpOptions
 from .dcp_selection import Discrimination, Objective, Samples, select
