@@ -1,6 +1,6 @@
 """How much a graph computes and stores."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from math import prod
 
 from .conv2d import Conv2d
@@ -20,16 +20,21 @@ class Work:
 
 def count_work(graph: Graph) -> Work:
     """Of all layers with weights."""
-    multiplications, weights, bits = 0, 0, 0
+    works = work_by_layer(graph).values()
+    return Work(*(sum(column) for column in zip((0, 0, 0), *(astuple(work) for work in works), strict=True)))
+
+
+def work_by_layer(graph: Graph) -> dict[str, Work]:
+    """Of each layer with weights, by its name."""
+    found = {}
     for node in graph.nodes:
         if not isinstance(node, Dense | Conv2d | ConvTranspose2d):
             continue
         # A transposed convolution multiplies at the pixels that come in.
         shape = graph.tensors[node.inputs[0] if isinstance(node, ConvTranspose2d) else node.name].shape
-        multiplications += prod(shape[:-1]) * node.weights.size
-        weights += node.weights.size
-        bits += node.weights.size * stored_bits(node.weights)
-    return Work(multiplications, weights, bits)
+        weights = node.weights.size
+        found[node.name] = Work(prod(shape[:-1]) * weights, weights, weights * stored_bits(node.weights))
+    return found
 
 
 def stored_bits(weights: Ints) -> int:
