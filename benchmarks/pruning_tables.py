@@ -1,10 +1,11 @@
 """Tables of the pruning benchmark, in Markdown: mean and standard deviation over the seeds that are there."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import pruning_rows as rows
+from markdown_tables import spread, table
 from pruning_jobs import Job, Store
 from pruning_networks import Study
 
@@ -13,18 +14,6 @@ from espalier.quant.recipes import find_recipe
 
 Results = Mapping[str, Mapping[int, dict[str, Any]]]
 """What was found, by the row's name and by seed."""
-
-
-def spread(values: Sequence[float], digits: int = 2) -> str:
-    """Mean and sample standard deviation; a dash where there is nothing."""
-    if not values:
-        return "–"
-    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{fmean(values):.{digits}f}{deviation}"
-
-
-def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *lines))
 
 
 def read_results(store: Store, jobs: Sequence[Job]) -> Results:

@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
 
 import torch
+from markdown_tables import spread, table
 
 from espalier.errors import EspalierError
 from espalier.quant.bits import FLOAT
@@ -62,13 +62,14 @@ def run(name: str, data: Path | None, seeds: range) -> None:
     for seed in seeds:
         measure(replace(recipe, seed=seed), dataset, scores)
     further = further_of(recipe)
-    print(f"{name}: float {shown(scores['float', ''])} % after {recipe.epochs} epochs of {len(dataset.train_inputs)} "
-          f"samples; trained further for {further.epochs}; {len(seeds)} seeds; accuracy in %\n")  # fmt: skip
+    print(f"{name}: float {spread(scores['float', ''], 1)} % after {recipe.epochs} epochs of "
+          f"{len(dataset.train_inputs)} samples; trained further for {further.epochs}; {len(seeds)} seeds; "
+          "accuracy in %\n")  # fmt: skip
     rows = [f"W{weights}A{activations}" for weights, activations in BITS[name]]
     columns = [f"{quantizer}, {how}" for how in ("calibrated", "trained") for quantizer in QUANTIZERS]
-    print(table("bits", rows, columns, scores))
+    print(scores_table("bits", rows, columns, scores))
     rows = [f"as {bits:g} bits everywhere" for bits in BUDGETS]
-    print("\n" + table("memory", rows, ["even, calibrated", "chosen, calibrated"], scores))
+    print("\n" + scores_table("memory", rows, ["even, calibrated", "chosen, calibrated"], scores))
 
 
 def measure(recipe: Recipe, dataset: Dataset, scores: Scores) -> None:
@@ -106,8 +107,7 @@ def measure_budget(model: QuantNetwork, recipe: Recipe, dataset: Dataset, bits: 
 
 
 def mbit(recipe: Recipe, bits: int) -> float:
-    density = density_of(override(recipe, weight_bits=bits, activation_bits=bits), {})
-    return density.weight_mbit + density.feature_mbit
+    return density_of(override(recipe, weight_bits=bits, activation_bits=bits), {}).mbit
 
 
 def further_of(recipe: Recipe) -> Recipe:
@@ -130,14 +130,8 @@ def note(scores: Scores, row: str, column: str, value: float) -> None:
     print(f"{row} {column}: {value:.2f}", file=sys.stderr, flush=True)
 
 
-def table(head: str, rows: Sequence[str], columns: Sequence[str], scores: Scores) -> str:
-    lines = [[head, *columns], ["---"] * (1 + len(columns))]
-    lines += [[row, *(shown(scores[row, column]) for column in columns)] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def shown(values: Sequence[float]) -> str:
-    return f"{mean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{mean(values):.1f}"
+def scores_table(head: str, rows: Sequence[str], columns: Sequence[str], scores: Scores) -> str:
+    return table([head, *columns], [[row, *(spread(scores[row, column], 1) for column in columns)] for row in rows])
 
 
 if __name__ == "__main__":

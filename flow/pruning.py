@@ -10,6 +10,7 @@ from typing import Any
 from ..boards.devices import find_device
 from ..errors import GraphError
 from .hardware import COLUMNS, at_equal_effort
+from .model import is_real
 from .progress import bar, progress, say
 from .table import pairs, table
 from .training import check_training, figure, line
@@ -52,9 +53,7 @@ def prune_verb(
 
 def _hardware(runs: Mapping[str, Path], device: str | None) -> list[dict[str, Any]]:
     """A row for each run that hardware can be made of."""
-    from ..quant.runs import load_run
-
-    models = {name: run / "model.onnx" for name, run in runs.items() if load_run(run).recipe.is_quantized}
+    models = {name: run / "model.onnx" for name, run in runs.items() if not is_real(run)}
     with progress("hardware") as at:
         return [{"network": name} | at_equal_effort(path, device, at) for name, path in models.items()]
 

@@ -24,9 +24,13 @@ class Density:
     weight_mbit: float
     feature_mbit: float
 
+    @property
+    def mbit(self) -> float:
+        return self.weight_mbit + self.feature_mbit
+
     def of(self, score: float) -> float:
         """``score`` per Mbit; give accuracy and the like in percent, as ``in_figures`` does."""
-        return score / (self.weight_mbit + self.feature_mbit)
+        return score / self.mbit
 
 
 def in_figures(metric: str, score: float) -> float:

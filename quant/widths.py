@@ -110,8 +110,7 @@ class _Search:
         return self._with(self._bits)
 
     def mbit(self) -> float:
-        density = density_of(self.recipe(), self._kept)
-        return density.weight_mbit + density.feature_mbit
+        return self._mbit_of(self._bits)
 
     def lower(self, lowest: float, budget_mbit: float) -> Decision | None:
         """Take the bit that costs least, of those that leave the score at ``lowest`` or above; None if none does.
@@ -145,8 +144,7 @@ class _Search:
         return replace(self._given, weight_bits=weights, activation_bits=activations)
 
     def _mbit_of(self, bits: dict[str, int]) -> float:
-        density = density_of(self._with(bits), self._kept)
-        return density.weight_mbit + density.feature_mbit
+        return density_of(self._with(bits), self._kept).mbit
 
     def _measured(self, bits: dict[str, int]) -> tuple[float, float]:
         """Score and loss with these bits, by calibration; each tensor has been quantized before, to every width."""

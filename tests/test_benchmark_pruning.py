@@ -23,10 +23,11 @@ pytest.importorskip("brevitas", reason="needs the train extra")
 
 import pruning  # noqa: E402
 import pruning_rows as rows  # noqa: E402
+from markdown_tables import spread, table  # noqa: E402
 from pruning_bench import Bench, Budget, Row  # noqa: E402
 from pruning_jobs import Job, Store, jobs_of, run_jobs, seconds_left  # noqa: E402
 from pruning_networks import STUDIES, Study, rows_of  # noqa: E402
-from pruning_tables import format_tables, read_results, spread, table  # noqa: E402
+from pruning_tables import format_tables, read_results  # noqa: E402
 
 TINY = Budget(320, 1, 2, 1, 1)
 STUDY = Study("digits-cnn", 2, TINY, replace(TINY, pretrain=2), (("random", "one-shot"),), ("W4A4",))

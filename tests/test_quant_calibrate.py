@@ -12,22 +12,16 @@ pytest.importorskip("brevitas", reason="needs the train extra")
 pytest.importorskip("sklearn", reason="needs the train extra")
 
 from espalier.quant.calibrate import NormCorrection, calibrate, clip_weights  # noqa: E402
-from espalier.quant.data import load_dataset  # noqa: E402
 from espalier.quant.evaluate import evaluate  # noqa: E402
-from espalier.quant.fit import fit  # noqa: E402
-from espalier.quant.model import QuantNetwork  # noqa: E402
 from espalier.quant.transfer import transfer  # noqa: E402
+from trained import train_model  # noqa: E402
 
 FLOAT = override(find_recipe("digits-cnn"), weight_bits=32, activation_bits=32, epochs=4)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    dataset = load_dataset(FLOAT, None)
-    torch.manual_seed(0)
-    model = QuantNetwork(FLOAT)
-    fit(model, FLOAT, dataset, tmp_path_factory.mktemp("checkpoints"), "")
-    return model.eval(), dataset
+    return train_model(FLOAT, tmp_path_factory.mktemp("checkpoints"))
 
 
 def score(model, dataset):

@@ -15,11 +15,10 @@ pytest.importorskip("sklearn", reason="needs the train extra")
 
 from dataclasses import replace  # noqa: E402
 
-from espalier.quant.data import load_dataset  # noqa: E402
 from espalier.quant.evaluate import evaluate  # noqa: E402
-from espalier.quant.fit import fit  # noqa: E402
 from espalier.quant.model import QuantNetwork  # noqa: E402
 from espalier.quant.transfer import recalibrate_norms, transfer  # noqa: E402
+from trained import train_model  # noqa: E402
 
 FLOAT = override(find_recipe("digits-cnn"), weight_bits=32, activation_bits=32, epochs=4)
 
@@ -27,11 +26,7 @@ FLOAT = override(find_recipe("digits-cnn"), weight_bits=32, activation_bits=32, 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A float network and its data."""
-    dataset = load_dataset(FLOAT, None)
-    torch.manual_seed(0)
-    model = QuantNetwork(FLOAT)
-    fit(model, FLOAT, dataset, tmp_path_factory.mktemp("checkpoints"), "")
-    return model.eval(), dataset
+    return train_model(FLOAT, tmp_path_factory.mktemp("checkpoints"))
 
 
 def calibration(dataset):

@@ -55,11 +55,15 @@ def _request(
 
 def _find(network: Network, couplings: Sequence[Coupling], name: str) -> list[Coupling]:
     """The groups of the layer ``name``; none where its channels stay."""
-    layers = [layer.name for layer in network.weighted]
+    check_layer(name, [layer.name for layer in network.weighted])
+    return [coupling for coupling in couplings if name in {place.layer for place in coupling.writers}]
+
+
+def check_layer(name: str, layers: Sequence[str]) -> None:
+    """Raise GraphError unless ``name`` is one of ``layers``, those with weights."""
     if name not in layers:
         (nearest,) = get_close_matches(name, layers, n=1, cutoff=0)
         raise GraphError(f"{name}: is no layer with weights; the nearest name is {nearest}, of {', '.join(layers)}")
-    return [coupling for coupling in couplings if name in {place.layer for place in coupling.writers}]
 
 
 def _share(name: str, share: float) -> float:

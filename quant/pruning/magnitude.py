@@ -1,8 +1,6 @@
 """Gradual magnitude pruning of single weights, what STR is measured against (Zhu, Gupta 2017)."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +9,9 @@ from ...errors import GraphError
 from ..method import Method
 from ..model import QuantNetwork
 from ..recipes import Recipe
+from .allocation import check_layer
 from .schedules import Window
-from .sgd import decaying_sgd
+from .sgd import decaying_sgd, weight_of
 
 
 class MagnitudePruning(Method):
@@ -38,26 +37,20 @@ class MagnitudePruning(Method):
         self._window = Window.of_shares(steps, *self._shares_of_steps)
 
     def before_update(self, model: QuantNetwork, step: int) -> None:
-        self._alive = {name: _weight(model, name) != 0 for name in self._sparsity}
+        self._alive = {name: weight_of(model, name) != 0 for name in self._sparsity}
 
     def after_step(self, model: QuantNetwork, step: int) -> None:
         super().after_step(model, step)
         length = self._window.end - self._window.start
         progress = min(1.0, max(0.0, (step + 1 - self._window.start) / length))
         for name, share in self._sparsity.items():
-            weight = _weight(model, name).detach()
+            weight = weight_of(model, name).detach()
             weight *= self._alive[name]
             count = round(share * (1 - (1 - progress) ** 3) * weight.numel())
             weight.view(-1)[weight.abs().flatten().argsort(stable=True)[:count]] = 0
 
 
 def _check(name: str, share: float, names: tuple[str, ...]) -> None:
-    if name not in names:
-        (nearest,) = get_close_matches(name, names, n=1, cutoff=0)
-        raise GraphError(f"{name}: is no layer with weights; the nearest name is {nearest}, of {', '.join(names)}")
+    check_layer(name, names)
     if not 0 <= share < 1:
         raise GraphError(f"sparsity of {name}: {share:g} was given; it must be a share of its weights, 0 to below 1")
-
-
-def _weight(model: QuantNetwork, name: str) -> Any:
-    return model.get_submodule(name).weight

@@ -15,7 +15,7 @@ from ..networks.coupling import find_couplings
 from ..networks.factor import basis_name, factor
 from ..networks.layers import Network
 from ..recipes import Recipe
-from .sgd import decaying_sgd
+from .sgd import decaying_sgd, weight_of
 
 Parts = tuple[Tensor, Tensor, Tensor]
 """Left vectors (outputs, rank), singular values (rank,), right vectors (rank, inputs)."""
@@ -79,7 +79,7 @@ class RankTraining(Method):
 
     def before_update(self, model: QuantNetwork, step: int) -> None:
         for name, subgradient in self._subgradients.items():
-            gradient: Any = _weight(model, name).grad
+            gradient: Any = weight_of(model, name).grad
             gradient += self._nuclear * subgradient.view_as(gradient)
 
     def after_step(self, model: QuantNetwork, step: int) -> None:
@@ -95,7 +95,7 @@ def truncate(model: QuantNetwork, rule: RankRule) -> dict[str, Parts]:
     """
     found = {}
     for name in factorable(model):
-        weight = _weight(model, name).detach()
+        weight = weight_of(model, name).detach()
         left, values, right = decompose(weight, rule)
         weight.copy_((left * values @ right).view_as(weight))
         found[name] = left, values, right
@@ -120,8 +120,8 @@ def factorize(model: QuantNetwork, recipe: Recipe, rule: RankRule) -> tuple[Quan
     nothing at first and a signed quantizer with the bits of the activation before. Real numbers give what ``truncate``
     would; quantizers are new, so factorize in real numbers and let ``transfer`` set them. Raises GraphError.
     """
-    parts = {name: decompose(_weight(model, name).detach(), rule) for name in factorable(model)}
-    parts = {name: found for name, found in parts.items() if _saves(_weight(model, name), len(found[1]))}
+    parts = {name: decompose(weight_of(model, name).detach(), rule) for name in factorable(model)}
+    parts = {name: found for name, found in parts.items() if _saves(weight_of(model, name), len(found[1]))}
     recipe = with_network(recipe, factor(recipe.network, {name: len(found[1]) for name, found in parts.items()}))
     with torch.random.fork_rng(devices=[]):
         made = QuantNetwork(recipe).to(device_of(model))
@@ -131,7 +131,7 @@ def factorize(model: QuantNetwork, recipe: Recipe, rule: RankRule) -> tuple[Quan
             tensor.copy_(given[name])
     for name, (left, values, right) in parts.items():
         for layer, matrix in ((basis_name(name), values.sqrt()[:, None] * right), (name, left * values.sqrt())):
-            weight = _weight(made, layer).detach()
+            weight = weight_of(made, layer).detach()
             weight.copy_(matrix.view_as(weight))
     for group in made.groups():
         group.hold()
@@ -176,7 +176,3 @@ def factorable(model: QuantNetwork) -> tuple[str, ...]:
 
 def _is_matrix(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
-
-
-def _weight(model: QuantNetwork, name: str) -> Any:
-    return model.get_submodule(name).weight

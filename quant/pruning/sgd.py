@@ -1,6 +1,7 @@
-"""The optimizer of methods in which the decay of the weights decides what goes."""
+"""The optimizer of methods in which the decay of the weights decides what goes, and the weights that they change."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,3 +23,8 @@ def decaying_sgd(
     rest = [parameter for name, parameter in model.named_parameters() if name not in names]
     groups = [{"params": [*decayed, *others], "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
     return torch.optim.SGD(groups, lr=learning_rate, momentum=MOMENTUM)
+
+
+def weight_of(model: QuantNetwork, name: str) -> Any:
+    """The weights of a layer, a parameter."""
+    return model.get_submodule(name).weight

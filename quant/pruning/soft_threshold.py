@@ -1,7 +1,6 @@
 """Soft threshold reparameterization (STR): layers learn how many of their weights are zero (Kusupati et al. 2020)."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from ..networks.coupling import Coupling, find_couplings
 from ..networks.layers import Network
 from ..recipes import Recipe
 from .allocation import keep_counts
-from .sgd import decaying_sgd
+from .sgd import decaying_sgd, weight_of
 
 LARGEST_EXPONENT = 1e6  # leaves one channel of a layer of which STR took a hundred-thousandth
 BISECTIONS = 60
@@ -50,7 +49,7 @@ class SoftThreshold(Method):
 
     def before_update(self, model: QuantNetwork, step: int) -> None:
         for name, threshold in self._thresholds.items():
-            weight = _weight(model, name)
+            weight = weight_of(model, name)
             gradient, signs = weight.grad, weight.detach().sign()
             slope = threshold.detach().sigmoid() * (1 - threshold.detach().sigmoid())
             threshold.grad = -slope * (gradient * signs).sum()
@@ -77,14 +76,14 @@ class SoftThreshold(Method):
     def _cut(self, model: QuantNetwork) -> None:
         """Take the model's weights for latent ones, and put the thresholded ones in their place."""
         for name, threshold in self._thresholds.items():
-            weight = _weight(model, name).detach()
+            weight = weight_of(model, name).detach()
             self._latent[name] = weight.clone()
             weight.copy_(weight.sign() * (weight.abs() - threshold.detach().sigmoid()).relu())
 
 
 def sparsity_by_layer(model: QuantNetwork) -> dict[str, float]:
     """Which share of each layer's weights is zero."""
-    return {name: float((_weight(model, name) == 0).float().mean()) for name in model.weighted_layers}
+    return {name: float((weight_of(model, name) == 0).float().mean()) for name in model.weighted_layers}
 
 
 def learned_keep(network: Network, sparsity: Mapping[str, float], overall: float, round_to: int = 1) -> tuple[int, ...]:
@@ -128,7 +127,3 @@ def _density(coupling: Coupling, sparsity: Mapping[str, float]) -> float:
         if not 0 <= sparsity[name] <= 1:
             raise GraphError(f"sparsity of {name}: {sparsity[name]:g} was given; it must be a share of its weights")
     return 1 - sum(sparsity[name] for name in layers) / len(layers)
-
-
-def _weight(model: QuantNetwork, name: str) -> Any:
-    return model.get_submodule(name).weight
