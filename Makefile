@@ -40,7 +40,7 @@ venv: $(READY) ## install everything that is pinned into .venv
 $(READY): pyproject.toml constraints.txt | check-tools
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt setuptools
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt --no-build-isolation -e '.[train,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt --no-build-isolation -e '.[train,explore,dev]'
 	@touch $@
 
 check-tools:

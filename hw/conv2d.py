@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from ..errors import PlanError
 from ..ir.conv2d import Conv2d
 from ..ir.graph import Bounds, TensorType
-from .dense import DenseStage
 from .depthwise import build_depthwise, reach_of_windows
+from .engines import build_product
 from .part import Part
 from .plan import LayerPlan
+from .product import Product
 from .unit import Unit
 from .window import sliding_window
 
@@ -35,12 +36,12 @@ def build_conv2d(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> S
         unit.name, unit.source, fold.simd, node.kernel, node.stride, node.dilation, node.padding,
         node.pad_value, groups=node.groups, repeats=-(-outputs // fold.pe),
     )  # fmt: skip
-    stage = DenseStage(
+    product = Product(
         node.weights.reshape(node.outputs, 1 if is_parallel else -1, -1 if is_parallel else channels),
-        fold, window[-1].stage.y_type, reach_of_windows(node, bounds), bounds[node.name], node.result,
+        window[-1].stage.y_type, reach_of_windows(node, bounds), bounds[node.name], node.result,
         pixels=rows * columns, blocks=node.groups, is_repeated=True, function=unit.function,
     )  # fmt: skip
     makes = unit.result
     if node.groups > 1:
         makes = TensorType((rows * columns * node.groups, outputs), makes.dtype)
-    return [*window, Part(unit.name, stage, (window[-1].makes,), makes)]
+    return [*window, Part(unit.name, build_product(product, fold), (window[-1].makes,), makes)]

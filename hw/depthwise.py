@@ -8,9 +8,10 @@ import numpy as np
 
 from ..ir.conv2d import Conv2d
 from ..ir.graph import Bounds
-from .dense import DenseStage
+from .engines import build_product
 from .part import Part
 from .plan import LayerPlan
+from .product import Product
 from .unit import Unit
 from .window import sliding_window
 
@@ -24,12 +25,12 @@ def build_depthwise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -
         unit.name, unit.source, fold.pe, node.kernel, node.stride, node.dilation, node.padding,
         node.pad_value, by_channel=True,
     )  # fmt: skip
-    stage = DenseStage(
-        node.weights.reshape(node.outputs, -1, 1), replace(fold, simd=1), window[-1].stage.y_type,
+    product = Product(
+        node.weights.reshape(node.outputs, -1, 1), window[-1].stage.y_type,
         reach_of_windows(node, bounds), bounds[node.name], node.result,
         pixels=rows * columns, is_lanewise=True, function=unit.function,
     )  # fmt: skip
-    return [*window, Part(unit.name, stage, (window[-1].makes,), unit.result)]
+    return [*window, Part(unit.name, build_product(product, replace(fold, simd=1)), (window[-1].makes,), unit.result)]
 
 
 def reach_of_windows(node: Conv2d, bounds: Mapping[str, Bounds]) -> Bounds:

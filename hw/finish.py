@@ -2,13 +2,16 @@
 """The way out of every stage that sums: the function that its unit applies to the sums, and zeros in padding lanes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Value
 
 from ..ir.graph import Bounds, Ints, IntType, Node
+from ..ir.table import Table
+from ..ir.threshold import Threshold
 from .counters import Walk
-from .lower import arrange, lower
+from .lower import arrange, lower, make_up
 from .padding import without_padding
 from .stream import split
 
@@ -64,3 +67,18 @@ def channels_of_lanes(channels: int, lanes: int, blocks: int = 1) -> Ints:
     groups = -(-channels // lanes)
     within = np.minimum(np.arange(groups * lanes), channels - 1)
     return (np.arange(blocks)[:, None] * channels + within).ravel()
+
+
+def begin(function: Node | None, offsets: Ints, sums: Bounds) -> tuple[Ints, Node | None, Bounds]:
+    """What the sums start from, the function that remains to be done, and what the sums then are.
+
+    offsets: what the sums lack otherwise. A single threshold is subtracted at the start: then the sign decides.
+    """
+    if isinstance(function, Threshold) and function.thresholds.shape[1] == 1:
+        # One more than the highest sum is never reached.
+        thresholds = np.clip(function.thresholds[:, 0], sums.low, sums.high + 1)
+        zero = replace(function, thresholds=np.zeros_like(function.thresholds))
+        return offsets - thresholds, zero, Bounds(sums.low - thresholds, sums.high - thresholds)
+    if function is None or isinstance(function, Table):
+        return offsets, function, sums
+    return np.zeros_like(offsets), make_up(function, offsets), Bounds(sums.low - offsets, sums.high - offsets)

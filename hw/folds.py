@@ -10,6 +10,7 @@ from ..ir.conv2d import Conv2d
 from ..ir.depth_to_space import DepthToSpace
 from ..ir.graph import TensorType
 from ..ir.pool import Pool2d
+from .plan import Engine
 from .pool import axes_of
 from .sliding import Sliding
 from .unit import Unit
@@ -33,6 +34,7 @@ class Fold:
     multipliers: int = 0
     padding: int = 0
     held: int = 0
+    engine: Engine = "mac"
 
     @property
     def size(self) -> int:
@@ -69,17 +71,34 @@ class Choice:
         return [fold for fold in met if fold.size == smallest]
 
 
-def choose_from(unit: Unit, pe: int | None = None, simd: int | None = None, also: Collection[int] = ()) -> Choice:
+def choose_from(
+    unit: Unit,
+    pe: int | None = None,
+    simd: int | None = None,
+    also: Collection[int] = (),
+    engine: Engine = "mac",
+) -> Choice:
     """Every fold of ``unit`` with a smallest pe and simd for its cycles; ``pe`` and ``simd`` fix one or both.
 
-    also: lanes that neighbours may have; a unit without weights can have any of them, to go without a converter.
-    Raises PlanError where a fixed fold is larger than the layer.
+    engine: of a unit with weights. also: lanes that neighbours may have; a unit without weights can have any of them,
+    to go without a converter.
+    Raises PlanError where a fixed fold is larger than the layer, and where the engine does not build such a layer.
     """
-    space = SPACES.get(unit.kind, _lanewise)(unit)
+    space = _space(unit, engine)
     more = [] if unit.kind in MATRICES else [lanes for lanes in also if lanes <= space.pes[-1]]
     pes = sorted({*space.pes, *more}) if pe is None else [_checked(unit, "pe", pe, space.pes[-1], space.of_pe)]
     simds = space.simds if simd is None else [_checked(unit, "simd", simd, space.simds[-1], space.of_simd)]
     return Choice(unit, tuple(space.fold(a, b) for a in pes for b in simds))
+
+
+def _space(unit: Unit, engine: Engine) -> Space:
+    if unit.kind not in MATRICES:
+        return SPACES.get(unit.kind, _lanewise)(unit)
+    kinds = ENGINE_SPACES.get(engine, {})
+    if unit.kind not in kinds:
+        able = [name for name, kinds in ENGINE_SPACES.items() if unit.kind in kinds]
+        raise PlanError(f"{unit.name}: the {engine} engine builds no {unit.kind} layer; choose {', '.join(able)}")
+    return kinds[unit.kind](unit)
 
 
 def reads(unit: Unit) -> tuple[TensorType, ...]:
@@ -215,14 +234,17 @@ def _depth_to_space(unit: Unit) -> Space:
     return space if node.order == "DCR" else Space([1], [1], space.fold)
 
 
+# Of the kinds without weights.
 SPACES: Mapping[str, Callable[[Unit], Space]] = {
-    "dense": _dense,
-    "conv": _conv,
-    "depthwise": _depthwise,
     "max_pool": _pool,
     "sum_pool": _pool,
     "concat": _any_lanes,
     "slice": _any_lanes,
     "depth_to_space": _depth_to_space,
     "argmax": _argmax,
+}
+
+# Of those with weights, by engine.
+ENGINE_SPACES: Mapping[str, Mapping[str, Callable[[Unit], Space]]] = {
+    "mac": {"dense": _dense, "conv": _conv, "depthwise": _depthwise},
 }

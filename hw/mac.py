@@ -1,75 +1,126 @@
 # amaranth: UnusedElaboratable=no
-"""The multiply-add array of a slot: sums of simd products for each of pe outputs."""
+"""The ``mac`` engine: a matrix-vector product, simd inputs times pe outputs in each slot."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+import numpy as np
+from amaranth.hdl import Module, Mux, Signal, Value
 
-from ..ir.graph import Bounds, IntType
-from .arithmetic import DSP_CYCLES, Term, add_up, count_up, multiply, multiply_wide
-from .stream import split
-from .weights import StoredWeights
+from ..ir.graph import IntType
+from .arithmetic import Term, as_value, delay
+from .buffer import InputBuffer
+from .counters import Walk
+from .finish import Finish, begin, channels_of_lanes
+from .function import table_rom
+from .mac_array import MacArray
+from .memory import Rom, choose_style
+from .plan import LayerPlan
+from .product import Product
+from .stage import Stage
+from .stream import Beats, lane_shape, split
+from .timing import Schedule
+from .weights import store
 
 
-class MacArray:
-    """Describes the array; :meth:`build` adds it to a module and returns a Term for each output.
+class MacStage(Stage):
+    """Every group of ``pe`` outputs scans the input, ``simd`` channels a slot; the last slot of a scan starts a beat.
 
-    reach: of the inputs; cycles: registers from inputs and weights to the sums. Signs invert inputs (XNOR).
-    is_lanewise: each output has ``simd`` inputs of its own, instead of all of them the same.
+    The first group of outputs takes the input off the stream, and the others find it in a buffer, unless the stream
+    brings it again.
     """
 
-    def __init__(
-        self,
-        x_type: IntType,
-        reach: Bounds,
-        weights: StoredWeights,
-        pe: int,
-        simd: int,
-        *,
-        dsp: bool,
-        is_lanewise: bool = False,
-    ):
-        self._x_type, self._weights, self._pe, self._simd = x_type, weights, pe, simd
-        self._is_lanewise = is_lanewise
-        # Padding lanes are zero.
-        self._low, self._high = min(0, int(reach.low.min())), max(0, int(reach.high.max()))
-        is_product = not weights.are_signs and min(x_type.bits, weights.dtype.bits) > 1
-        self.uses_dsp = dsp and is_product
-        inputs, word = Const(0, simd * x_type.bits), Const(0, simd * weights.dtype.bits)
-        _, self.cycles = self._sum(Module(), inputs, word, 0)
+    def __init__(self, product: Product, fold: LayerPlan):
+        x_type = product.x_type
+        outputs, positions, channels = product.weights.shape
+        self._beats = positions * -(-channels // fold.simd)
+        self._groups = product.blocks * -(-(outputs // product.blocks) // fold.pe)
+        stored = store(product.weights, x_type, fold.pe, fold.simd, product.blocks)
+        width = stored.dtype.bits * fold.pe * fold.simd
+        style = choose_style(len(stored.words), width) if fold.memory == "auto" else fold.memory
+        words = stored.words if len(set(stored.words)) > 1 else stored.words[:1]
+        self._rom = Rom(words, width, style)
+        lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
+        is_kept = self._groups > 1 and not product.is_repeated and not product.is_lanewise
+        self._buffer = InputBuffer(self._beats, lanes * x_type.bits, is_kept)
+        dsp = fold.multiplier == "dsp"
+        self._array = MacArray(
+            x_type, product.reach, stored, fold.pe, fold.simd, dsp=dsp, is_lanewise=product.is_lanewise
+        )
 
-    def build(self, m: Module, inputs: Value, word: Value) -> list[Term]:
-        """inputs: the lanes of a beat; word: the weights of the slot."""
-        lanes, weights = Value.cast(inputs), Value.cast(word)
-        sums = []
-        for output in range(self._pe):
-            own = lanes.word_select(output, self._simd * self._x_type.bits) if self._is_lanewise else lanes
-            factors = weights.word_select(output, self._simd * self._weights.dtype.bits)
-            sums.append(self._sum(m, own, factors, output)[0])
-        return sums
+        start, function, sums = begin(product.function, stored.offsets, product.sums)
+        self._finish = Finish(function, fold.pe, sums, product.result, blocks=product.blocks)
+        starts = start[channels_of_lanes(outputs // product.blocks, fold.pe, product.blocks)].reshape(-1, fold.pe)
+        self._start_type = IntType.of_range(int(start.min()), int(start.max()))
+        self._starts = table_rom(starts, self._start_type, "lut") if start.any() else None
 
-    def _sum(self, m: Module, inputs: Value, weights: Value, output: int) -> tuple[Term, int]:
-        """The sum of one output lane, and its cycles."""
-        terms = self._terms(m, inputs, weights, output)
-        if len(terms) > 2 and all((term.low, term.high, term.shift, term.minus) == (0, 1, 0, False) for term in terms):
-            return count_up(m, [term.value for term in terms], f"count_{output}")
-        total, cycles = add_up(m, terms, f"sum_{output}")
-        return total, cycles + (DSP_CYCLES if self.uses_dsp else 0)
+        self._fetched = max(self._rom.latency, self._buffer.latency)
+        self._is_accumulated = self._beats > 1 or self._array.cycles == 0 or self._starts is not None
+        summed = self._fetched + self._array.cycles + int(self._is_accumulated)
+        self._fetched += max(0, self._finish.lead - summed)
+        self._summed = max(summed, self._finish.lead)
+        # One cycle more: the queue's own.
+        self.latency = self._summed + self._finish.cycles + 1
+        slots = np.arange(self._groups * self._beats)
+        takes, ends = slots < self._beats, slots % self._beats == self._beats - 1
+        self._takes_all = not is_kept
+        takes = takes | self._takes_all
+        self.schedule = Schedule(
+            takes={"x": np.tile(takes, product.pixels)}, starts={"y": np.tile(ends, product.pixels)}
+        )
+        super().__init__({"x": Beats(lanes, x_type)}, Beats(fold.pe, self._finish.y_type))
 
-    def _terms(self, m, inputs, weights, output: int) -> list[Term]:
-        if self._weights.are_signs:
-            return self._passed_or_inverted(m, inputs, weights, output)
-        stored = self._weights
-        xs = [Term(x, self._low, self._high) for x in split(inputs, self._simd, self._x_type)]
-        ws = [Term(w, stored.low, stored.high) for w in split(weights, self._simd, stored.dtype)]
-        pairs = enumerate(zip(xs, ws, strict=True))
-        if self.uses_dsp:
-            return [term for lane, (x, w) in pairs for term in multiply_wide(m, x, w, f"product_{output}_{lane}")[0]]
-        return [term for _, (x, w) in pairs for term in multiply(x, w)]
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walk = walk = Walk(self._beats, self._groups)
+        m.submodules.weights, m.submodules.inputs = self._rom, self._buffer
+        takes = 1 if self._takes_all else walk.first_group
+        fire = self.issue(m, takes=takes, starts=walk.last_beat)
+        m.d.comb += [
+            walk.step.eq(fire),
+            self._rom.address.eq(delay(m, walk.address, self._fetched - self._rom.latency, "address")),
+            self._buffer.fresh.eq(self.x.payload),
+            self._buffer.taken.eq(self.x.valid & self.x.ready),
+            self._buffer.first.eq(takes),
+            self._buffer.beat.eq(walk.beat),
+        ]
+        # done[c]: the last slot of a scan was issued c cycles ago.
+        done = [Value.cast(fire & walk.last_beat)]
+        for cycle in range(self.latency - 1):
+            done.append(delay(m, done[-1], 1, f"done_{cycle}", reset=True))
 
-    def _passed_or_inverted(self, m, inputs, are_negative, output: int) -> list[Term]:
-        dtype = self._x_type
-        masks = Cat(*(are_negative[lane].replicate(dtype.bits) for lane in range(self._simd)))
-        lanes = Signal(self._simd * dtype.bits, name=f"passed_or_inverted_{output}")
-        m.d.comb += lanes.eq(inputs ^ masks)
-        mirror = dtype.low + dtype.high  # the inverse of x is mirror - x
-        low, high = min(self._low, mirror - self._high), max(self._high, mirror - self._low)
-        return [Term(lane, low, high) for lane in split(lanes, self._simd, dtype)]
+        inputs = delay(m, self._buffer.input, self._fetched - self._buffer.latency, "waiting")
+        sums = self._array.build(m, inputs, self._rom.word)
+        totals = self._accumulate(m, sums, walk, fire, done)
+        values = self._finish.build(m, totals, done[self._summed - self._finish.lead :])
+        self.emit(m, done[-1], values)
+        return m
+
+    def _accumulate(self, m: Module, sums: list[Term], walk: Walk, fire: Value, done: list[Value]) -> list[Signal]:
+        """Sums over the beats of a scan, modulo the width of the result, which holds every final sum."""
+        ahead = self._summed - 1
+        first = delay(m, walk.first_beat, ahead, "first_beat") if self._beats > 1 else None
+        arrived = delay(m, fire, ahead, "arrived", reset=True) if self._beats > 1 else None
+        starts = self._find_starts(m, done, ahead)
+        totals = []
+        for output, (term, start) in enumerate(zip(sums, starts, strict=True)):
+            value, total = (
+                as_value(term),
+                Signal(lane_shape(self._finish.x_type), name=f"total_{output}", reset_less=True),
+            )
+            if not self._is_accumulated:
+                m.d.comb += total.eq(value)
+            elif first is None:
+                m.d.sync += total.eq(value + start)
+            else:
+                # The plain operand comes first: a carry cell of 7-series reads it by itself.
+                with m.If(arrived):
+                    m.d.sync += total.eq(value + Mux(first, start, total))
+            totals.append(total)
+        return totals
+
+    def _find_starts(self, m: Module, done: list[Value], ahead: int) -> list[Value]:
+        """What the sum of each lane starts from, ``ahead`` cycles after its first slot."""
+        if self._starts is None:
+            return [Value.cast(0)] * self._finish.lanes
+        m.submodules.starts = rom = self._starts
+        m.submodules.starts_group = walk = Walk(1, self._groups)
+        m.d.comb += [walk.step.eq(done[ahead - rom.latency]), rom.address.eq(walk.group)]
+        return split(rom.word, self._finish.lanes, self._start_type)

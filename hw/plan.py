@@ -5,19 +5,21 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Interface = Literal["stream", "axi-stream"]
+Engine = Literal["mac", "serial", "popcount", "spatial"]
 
 
 @dataclass(frozen=True)
 class LayerPlan:
     """How one layer is built.
 
+    engine: of layers with weights, what builds their products.
     pe: outputs computed side by side, of one group of filters where a convolution has several; for layers that treat
         channels alone, channels per cycle.
     simd: inputs of a dense layer taken per cycle, or of a convolution: of one pixel and group of filters, or, where it
         is more than that and there is one group, of several pixels of the window at once. 1 elsewhere.
     """
 
-    engine: Literal["mac"] = "mac"
+    engine: Engine = "mac"
     pe: int = 1
     simd: int = 1
     multiplier: Literal["lut", "dsp"] = "lut"

@@ -1,7 +1,7 @@
 """Chooses the fold of every layer for a target: lanes go where the pipeline would wait, and no further."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 from math import inf
 from typing import Any
@@ -48,13 +48,16 @@ def plan(
     found = units(graph)
     given = _given_layers(found, folding)
     also = {layer[key] for layer in given.values() for key in ("pe", "simd") if key in layer}
-    choices = [choose_from(unit, given[unit.name].get("pe"), given[unit.name].get("simd"), also) for unit in found]
+    choices = [_choose(unit, given[unit.name], also) for unit in found]
     choices = feed_joins(graph, choices)
     if fps is None and multipliers is None:
         multipliers = DEFAULT_MULTIPLIERS + sum(c.folds[0].multipliers for c in choices if len(c.folds) == 1)
     cycles = _fastest(choices, multipliers) if fps is None else _cycles_for(choices, fps, clock_mhz, multipliers)
     folds = choose_matching(graph, choices, cycles)
-    layers = {name: LayerPlan(**{**given[name], "pe": fold.pe, "simd": fold.simd}) for name, fold in folds.items()}
+    layers = {
+        name: LayerPlan(**{**given[name], "engine": fold.engine, "pe": fold.pe, "simd": fold.simd})
+        for name, fold in folds.items()
+    }
     return Plan(clock_mhz, layers, folding.depths, interface or folding.interface or "stream")
 
 
@@ -114,6 +117,10 @@ def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
                 "fold it by pe alone"
             )
     return given
+
+
+def _choose(unit: Unit, given: Any, also: Collection[int]) -> Choice:
+    return choose_from(unit, given.get("pe"), given.get("simd"), also, given.get("engine", "mac"))
 
 
 def _fastest(choices: Sequence[Choice], multipliers: int | None = None) -> int:

@@ -1,0 +1,75 @@
+# amaranth: UnusedElaboratable=no
+"""The multiply-add array of a slot: sums of simd products for each of pe outputs."""
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+
+from ..ir.graph import Bounds, IntType
+from .arithmetic import DSP_CYCLES, Term, add_up, count_up, multiply, multiply_wide
+from .stream import split
+from .weights import StoredWeights
+
+
+class MacArray:
+    """Describes the array; :meth:`build` adds it to a module and returns a Term for each output.
+
+    reach: of the inputs; cycles: registers from inputs and weights to the sums. Signs invert inputs (XNOR).
+    is_lanewise: each output has ``simd`` inputs of its own, instead of all of them the same.
+    """
+
+    def __init__(
+        self,
+        x_type: IntType,
+        reach: Bounds,
+        weights: StoredWeights,
+        pe: int,
+        simd: int,
+        *,
+        dsp: bool,
+        is_lanewise: bool = False,
+    ):
+        self._x_type, self._weights, self._pe, self._simd = x_type, weights, pe, simd
+        self._is_lanewise = is_lanewise
+        # Padding lanes are zero.
+        self._low, self._high = min(0, int(reach.low.min())), max(0, int(reach.high.max()))
+        is_product = not weights.are_signs and min(x_type.bits, weights.dtype.bits) > 1
+        self.uses_dsp = dsp and is_product
+        inputs, word = Const(0, simd * x_type.bits), Const(0, simd * weights.dtype.bits)
+        _, self.cycles = self._sum(Module(), inputs, word, 0)
+
+    def build(self, m: Module, inputs: Value, word: Value) -> list[Term]:
+        """inputs: the lanes of a beat; word: the weights of the slot."""
+        lanes, weights = Value.cast(inputs), Value.cast(word)
+        sums = []
+        for output in range(self._pe):
+            own = lanes.word_select(output, self._simd * self._x_type.bits) if self._is_lanewise else lanes
+            factors = weights.word_select(output, self._simd * self._weights.dtype.bits)
+            sums.append(self._sum(m, own, factors, output)[0])
+        return sums
+
+    def _sum(self, m: Module, inputs: Value, weights: Value, output: int) -> tuple[Term, int]:
+        """The sum of one output lane, and its cycles."""
+        terms = self._terms(m, inputs, weights, output)
+        if len(terms) > 2 and all((term.low, term.high, term.shift, term.minus) == (0, 1, 0, False) for term in terms):
+            return count_up(m, [term.value for term in terms], f"count_{output}")
+        total, cycles = add_up(m, terms, f"sum_{output}")
+        return total, cycles + (DSP_CYCLES if self.uses_dsp else 0)
+
+    def _terms(self, m, inputs, weights, output: int) -> list[Term]:
+        if self._weights.are_signs:
+            return self._passed_or_inverted(m, inputs, weights, output)
+        stored = self._weights
+        xs = [Term(x, self._low, self._high) for x in split(inputs, self._simd, self._x_type)]
+        ws = [Term(w, stored.low, stored.high) for w in split(weights, self._simd, stored.dtype)]
+        pairs = enumerate(zip(xs, ws, strict=True))
+        if self.uses_dsp:
+            return [term for lane, (x, w) in pairs for term in multiply_wide(m, x, w, f"product_{output}_{lane}")[0]]
+        return [term for _, (x, w) in pairs for term in multiply(x, w)]
+
+    def _passed_or_inverted(self, m, inputs, are_negative, output: int) -> list[Term]:
+        dtype = self._x_type
+        masks = Cat(*(are_negative[lane].replicate(dtype.bits) for lane in range(self._simd)))
+        lanes = Signal(self._simd * dtype.bits, name=f"passed_or_inverted_{output}")
+        m.d.comb += lanes.eq(inputs ^ masks)
+        mirror = dtype.low + dtype.high  # the inverse of x is mirror - x
+        low, high = min(self._low, mirror - self._high), max(self._high, mirror - self._low)
+        return [Term(lane, low, high) for lane in split(lanes, self._simd, dtype)]
