@@ -16,7 +16,7 @@ from hardware import assert_exact
 RNG = np.random.default_rng(6)
 
 
-def network(dtype: IntType = IntType(3)):
+def network(dtype: IntType):
     """A convolution and two dense layers of pruned widths."""
     weights = random_weights(RNG, 5, 3 * 3 * 3, 3).reshape(5, 3, 3, 3)
     graph = append(empty_graph((5, 4, 3), dtype), Conv2d, "conv", weights=weights)
@@ -42,7 +42,7 @@ def with_engines(graph, engines, rng) -> Plan:
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_gives_the_codes_of_the_executor(engine, stall):
-    graph = network()
+    graph = network(IntType(3))
     assert_exact(graph, with_engines(graph, [engine] * 3, np.random.default_rng(1)), random_frames(graph, 3), stall)
 
 
