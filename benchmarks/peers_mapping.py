@@ -1,0 +1,109 @@
+"""One way to map and place Verilog of anybody: the same yosys scripts, the same wrapper, the same nextpnr run.
+
+The flow ``default`` is yosys' own. ``kept`` makes an ``$alu`` of every adder while each is still in a module of its
+own; otherwise yosys merges shared adders into sums of many operands, whose compressors cost more lookup tables. The own
+flow is what `espalier.synthesize` does, for a user's design or for a peer's.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from espalier.boards.area import Area, all_luts, measure
+from espalier.boards.devices import find_device
+from espalier.boards.netlist import Module, count_cells, ports_of, read_netlist
+from espalier.boards.place import fastest, place
+from espalier.boards.synth import synthesize
+from espalier.boards.wrapper import NAME, wrap
+from espalier.boards.yosys import run_yosys
+
+FLOWS = {"default": "", "kept": "proc; opt; wreduce; alumacc; flatten; "}
+DEVICES = {"ecp5": "ecp5-85k", "xc7": "xc7k325t"}
+MAPPINGS = {
+    "ecp5": "synth_ecp5 -top {top} -nobram -nolutram",
+    "xc7": "synth_xilinx -family xc7 -top {top} -flatten -noiopad -noclkbuf",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Verilog: its files, its top module, and whether that has the clock ``clk``."""
+
+    files: tuple[Path, ...]
+    top: str
+    is_clocked: bool = True
+
+    @property
+    def text(self) -> str:
+        return "\n".join(path.read_text() for path in self.files)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard the tools try: placements with so many seeds, aiming at a clock; the limit for each run of a tool."""
+
+    seeds: tuple[int, ...] = (1,)
+    clock_mhz: float = 200.0
+    timeout_s: float = 3600.0
+
+
+def map_cells(source: Source, family: str, flow: str, effort: Effort, folder: Path) -> dict[str, Any]:
+    """Cells by type, area, and ``comb``: lookup tables with two for each CCU2C. The netlist stays in ``folder``."""
+    (folder / "design.v").write_text(source.text)
+    mapping = MAPPINGS[family].format(top=source.top)
+    script = (
+        f"read_verilog -sv design.v; hierarchy -check -top {source.top}; {FLOWS[flow]}{mapping}; "
+        "check -assert; write_json netlist.json"
+    )
+    run_yosys(script, folder, "yosys.log", effort.timeout_s)
+    cells = count_cells(read_netlist(folder / "netlist.json", source.top), source.top)
+    area = measure(cells, find_device(DEVICES[family]))
+    return asdict(area) | {"comb": all_luts(area, find_device(DEVICES[family])), "cells": dict(cells)}
+
+
+def place_cells(source: Source, netlist: Path, effort: Effort, folder: Path) -> dict[str, Any]:
+    """Place what `map_cells` left in ``netlist``, as it is, within shift registers.
+
+    ``comb`` is TRELLIS_COMB without the shift registers' own, ``comb_wrapped`` with these.
+    """
+    core = read_netlist(netlist, source.top)[source.top]
+    wrapper = _write_wrapped(source.top, core, folder, effort.timeout_s)
+    placements = place(
+        f"{NAME}.json", NAME, find_device(DEVICES["ecp5"]), folder, clock_mhz=effort.clock_mhz, seeds=effort.seeds,
+        jobs=1, timeout_s=effort.timeout_s,
+    )  # fmt: skip
+    best = fastest(placements)
+    return {
+        "comb": best.used["TRELLIS_COMB"] - wrapper.lut, "comb_wrapped": best.used["TRELLIS_COMB"],
+        "ff_wrapped": best.used.get("TRELLIS_FF", 0), "fmax_mhz": best.fmax_mhz,
+        "fmax_by_seed": {str(placement.seed): placement.fmax_mhz for placement in placements},
+    }  # fmt: skip
+
+
+def synthesize_own(source: Source, effort: Effort, with_place: bool, folder: Path) -> dict[str, Any]:
+    """`espalier.synthesize` on the same device, as a user calls it; fields as of `map_cells` and `place_cells`."""
+    device = find_device(DEVICES["ecp5"])
+    report = synthesize(
+        source.text, source.top, device.name, folder, clock_mhz=effort.clock_mhz, seeds=effort.seeds, place=with_place,
+        dsp=False, jobs=1, timeout_s=effort.timeout_s,
+    )  # fmt: skip
+    found: dict[str, Any] = {"area": asdict(report.area) | {"comb": all_luts(report.area, device)}}
+    if report.comb is None:
+        return found
+    wrapper = read_netlist(folder / f"{NAME}.json", NAME)[NAME]
+    luts = sum(cell["type"] == "LUT4" for cell in wrapper["cells"].values())
+    return found | {
+        "comb": report.comb, "comb_wrapped": report.comb + luts, "fmax_mhz": report.fmax_mhz,
+        "fmax_by_seed": {str(seed): fmax for seed, fmax in (report.fmax_by_seed or {}).items()},
+    }  # fmt: skip
+
+
+def _write_wrapped(top: str, core: Module, folder: Path, timeout_s: float) -> Area:
+    """Write the netlist of the wrapper with ``core`` in it; the area of the wrapper alone."""
+    (folder / f"{NAME}.v").write_text(wrap(top, ports_of(core)))
+    script = f"read_verilog {NAME}.v; synth_ecp5 -top {NAME}; write_json {NAME}.json"
+    run_yosys(script, folder, "wrapper.log", timeout_s)
+    wrapper = read_netlist(folder / f"{NAME}.json", NAME)[NAME]
+    (folder / f"{NAME}.json").write_text(json.dumps({"modules": {NAME: wrapper, top: core}}))
+    return measure(count_cells({NAME: wrapper}, NAME), find_device(DEVICES["ecp5"]))

@@ -1,0 +1,66 @@
+"""The table of the comparison: a line for each work and generator, what was not measured as a dash."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from markdown_tables import table
+
+HEADER = (
+    "work", "generator", "seconds", "times ours", "own estimate", "default: comb (LUT4 + CCU2C)",
+    "adders kept: comb (LUT4 + CCU2C)", "own flow: comb (LUT4 + CCU2C)", "FF", "xc7 default: LUT / CARRY4",
+    "xc7 adders kept: LUT / CARRY4", "COMB placed", "with wrapper", "Fmax MHz", "latency",
+)  # fmt: skip
+NOTHING = "–"
+
+
+def format_table(records: Sequence[dict[str, Any]]) -> str:
+    """Markdown; ``times ours``: seconds against those of the first row of ours that was generated in the same run."""
+    return table(HEADER, [_line(record, _seconds_of_ours(record, records)) for record in records])
+
+
+def _seconds_of_ours(record: dict[str, Any], records: Sequence[dict[str, Any]]) -> float | None:
+    session = record.get("generate", {}).get("session")
+    for other in records:
+        found = other.get("generate", {})
+        if session and other["generator"] == "espalier" and (other["work"], found.get("session")) == (
+            record["work"], session,
+        ):  # fmt: skip
+            return found.get("seconds")
+    return None
+
+
+def _line(record: dict[str, Any], ours: float | None) -> list[str]:
+    found = record.get("generate", {})
+    name = [record["work"], record["row"]]
+    if "error" in record:
+        return [*name, f"error: {record['error']}", *[NOTHING] * (len(HEADER) - 3)]
+    if "stopped_after_s" in found:
+        return [*name, f"stopped after {found['stopped_after_s']:.0f}", *[NOTHING] * (len(HEADER) - 3)]
+    seconds = found.get("seconds")
+    ecp5, xc7, own = record.get("ecp5", {}), record.get("xc7", {}), record.get("own", {})
+    placed = record.get("place") or (own if "comb_wrapped" in own else {})
+    some = own.get("area") or next(iter(ecp5.values()), {})
+    latency = record.get("check", {}).get("latency_cycles", found.get("latency_cycles"))
+    return [
+        *name, _number(seconds, 2), _number(seconds / ours if seconds and ours else None, 2),
+        _number(found.get("estimated_lut")), _ecp5(ecp5.get("default")), _ecp5(ecp5.get("kept")),
+        _ecp5(own.get("area")), _number(some.get("ff")), _xc7(xc7.get("default")), _xc7(xc7.get("kept")),
+        _number(placed.get("comb")), _number(placed.get("comb_wrapped")), _number(placed.get("fmax_mhz"), 1),
+        "combinational" if latency == 0 else _number(latency),
+    ]  # fmt: skip
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def _ecp5(area: dict[str, Any] | None) -> str:
+    """DPR16X4, if there are any, count six each in ``comb``."""
+    if not area:
+        return NOTHING
+    ram = f" + {area['lutram']} DPR16X4" if area["lutram"] else ""
+    return f"{area['comb']:,} ({area['lut']:,} + {area['carry']:,}{ram})"
+
+
+def _xc7(area: dict[str, Any] | None) -> str:
+    return f"{area['comb']:,} / {area['carry']:,}" if area else NOTHING
