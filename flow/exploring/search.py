@@ -81,7 +81,7 @@ def save(exploration: Exploration, place: Place, desk: Desk) -> tuple[State, dic
 def describe(exploration: Exploration, state: State, point: Point, outcome: Outcome) -> str:
     """A trial that is done, and the best of all so far."""
     first = exploration.objectives[0]
-    found = outcome.get("infeasible") or figure_of(outcome["figures"], first)
+    found = "infeasible" if "infeasible" in outcome else figure_of(outcome["figures"], first)
     chosen = ", ".join(f"{name.replace('_', ' ')} {show(value)}" for name, value in point.items())
     text = f"trial {state.done} of {exploration.total}: {chosen}: {found}"
     best = best_so_far(state.outcomes, first)

@@ -14,7 +14,7 @@ from ..training import check_training
 from ..verbs import positive
 from .desk import LOCK, Desk
 from .results import print_results
-from .search import Place, Teller, search
+from .search import Place, Teller, save, search
 from .settings import Exploration, Hardware, read_bits, read_objectives, read_sparsities, read_targets, read_trials
 from .source import Wishes, pairs_of, read_source
 from .storage import check_storage, failures, need_exploring
@@ -58,8 +58,10 @@ def explore_verb(
         desk = Desk(exploration, place.folder, where.storage)
         teller = Teller(show, exploration.total)
         try:
-            with hired(where, teller.at) as crew:
-                record = search(exploration, place, desk, crew, teller)
+            state, record = save(exploration, place, desk)
+            if state.left:
+                with hired(where, teller.at) as crew:
+                    record = search(exploration, place, desk, crew, teller)
         finally:
             desk.close()
     print_results(place.folder, record, as_json)
