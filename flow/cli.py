@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from ..errors import EspalierError
 from ..quant.recipes import RECIPES
+from . import explore_flags as e
 from . import options as o
 from . import pruning_flags as p
 from .mismatch import Mismatch
@@ -148,6 +149,30 @@ def quantize(
     }  # fmt: skip
     how = {"method": method, "calibration": calib, "budget_mbit": budget}
     quantize_verb(run, output, changes, how, data, threads, json)
+
+
+@app.command()
+def explore(
+    run: e.Run, output: e.Output, sparsity: e.Sparsity = "0,0.25,0.5,0.75", weights: e.Weights = "2,3,4",
+    activations: e.Activations = "2,3,4", fps: e.Fps = None, multipliers: e.Multipliers = None,
+    clock_mhz: e.ClockMhz = None, device: e.Device = None, synth: e.Synth = False, sampler: e.Sampler = "grid",
+    trials: e.Trials = None, objectives: e.Objectives = None, method: e.Method = "joint", epochs: e.Epochs = None,
+    quantize_epochs: e.QuantizeEpochs = None, learning_rate: e.LearningRate = None, calib: e.Calib = 256,
+    data: e.Data = None, seed: e.Seed = 0, threads: e.Threads = 1, workers: e.Workers = None,
+    cluster: e.Cluster = None, storage: e.Storage = None, json: o.Json = False,
+) -> None:  # fmt: skip
+    """Prune and quantize a run in many ways, plan each network for each target; print what no other one beats."""
+    from .exploring import verb as v
+
+    v.explore_verb(
+        v.Place(run, data, output),
+        v.Lists(sparsity, weights, activations, fps, multipliers),
+        v.Wishes(method, epochs, quantize_epochs, learning_rate, calib, seed, threads),
+        v.choose_hardware(clock_mhz, device, synth),
+        v.Search(sampler, trials, objectives),
+        v.Where(workers, cluster, storage),
+        json,
+    )
 
 
 @app.command("import")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BuildError, EspalierError
+from .exploring.results import is_exploration, report_exploration
 from .folder import BuildFolder, read_build, read_json
 from .mismatch import Mismatch
 from .scores import MEMORY, METRICS, show_score
@@ -24,6 +25,9 @@ AREA_COLUMNS = ("lut", "carry", "lutram", "ff", "bram", "dsp", "fmax_mhz")
 
 
 def report_verb(build: Path, as_json: bool) -> None:
+    if is_exploration(build):
+        report_exploration(build, as_json)
+        return
     folder = read_build(build)
     if folder.stamp("import") is None:
         raise BuildError(f"{build}: nothing has finished here; run `espalier build MODEL -o {build}` first")
