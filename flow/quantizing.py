@@ -47,11 +47,9 @@ def quantize_verb(
 
 def _of_layer(found: dict[str, Any] | None) -> dict[str, Any]:
     """Columns of a decomposed layer."""
-    return (
-        {}
-        if found is None
-        else {"shifts": found["average"], **{key: found[key] for key in ("weights", "storage_bits")}}
-    )
+    if found is None:
+        return {}
+    return {"shifts": found["average"], "weights": found["weights"], "storage_bits": found["storage_bits"]}
 
 
 def _tell(decision: Any) -> None:

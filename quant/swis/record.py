@@ -47,7 +47,7 @@ def _describe(name: str, layer: Any) -> LayerShifts:
     count = int(living.sum()) * int(weights.any(axis=0).sum())
     bits = storage_bits(shifts, int(read.sum()), quantizer.swis, quantizer.positions)
     every, first = quantizer.shifts.cpu().numpy(), np.arange(0, len(living), quantizer.swis.filters_at_once)
-    steps = every[first][np.add.reduceat(living, first)]
+    steps = every[first][np.logical_or.reduceat(living, first)]
     return LayerShifts(
         layer=name,
         average=float(steps.mean()) if len(steps) else 0.0,

@@ -72,7 +72,7 @@ class Tiles:
         return self.count // self.size
 
     def sum(self, values: NDArray[Any]) -> NDArray[Any]:
-        """(filters, ...) to (tiles, ...); of booleans, whether any is true."""
+        """(filters, ...) to (tiles, ...)."""
         return np.add.reduceat(values, np.arange(0, self.count, self.size), axis=0)
 
     def sort(self, shifts: Ints) -> Ints:
