@@ -13,6 +13,7 @@ from ..quant.recipes import RECIPES
 from . import explore_flags as e
 from . import options as o
 from . import pruning_flags as p
+from . import swis_flags as s
 from .mismatch import Mismatch
 
 INTERRUPTED = 130  # as the shell numbers an end by Ctrl-C
@@ -123,13 +124,26 @@ def quantize(
         Option(metavar="MBIT", help="Choose bits from 8 to 2 so that weights and features fit so many Mbit."),
     ] = None,
     method: Annotated[
-        str, Option(help="train: calibrate, then train further. calibrate: by training samples alone.")
+        str,
+        Option(
+            help="train: calibrate, then train further. calibrate: by training samples alone. swis: calibrate, then "
+            "decompose the weights into few shifts that groups of them share; with --epochs, train further so."
+        ),
     ] = "train",
     epochs: Annotated[
-        int | None, Option(help="Passes over the training set; a quarter of the run's if left out.")
+        int | None,
+        Option(help="Passes over the training set; if left out, a quarter of the run's, with swis none."),
     ] = None,
     learning_rate: Annotated[float | None, Option(help="Highest step size; 0.3 of the run's if left out.")] = None,
     calib: Annotated[int, Option(help="Training samples to calibrate by.")] = 256,
+    shifts: s.Shifts = None,
+    group: s.Group = None,
+    consecutive: s.Consecutive = None,
+    filters_at_once: s.FiltersAtOnce = None,
+    joint: s.Joint = None,
+    double_shift: s.DoubleShift = None,
+    even: s.Even = None,
+    alpha: s.Alpha = None,
     quantizer: o.Quantizer = None,
     delays: o.Delays = None,
     scale_groups: o.ScaleGroups = None,
@@ -147,8 +161,12 @@ def quantize(
         "weight_bits": weights, "activation_bits": activations, "epochs": epochs, "learning_rate": learning_rate,
         "quantizer": quantizer, "delays": delays, "scale_groups": scale_groups, "seed": seed,
     }  # fmt: skip
+    swis = {
+        "shifts": shifts, "group": group, "consecutive": consecutive, "filters_at_once": filters_at_once,
+        "joint": joint, "double_shift": double_shift, "even": even, "alpha": alpha,
+    }  # fmt: skip
     how = {"method": method, "calibration": calib, "budget_mbit": budget}
-    quantize_verb(run, output, changes, how, data, threads, json)
+    quantize_verb(run, output, changes, how, swis, data, threads, json)
 
 
 @app.command()

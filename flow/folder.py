@@ -26,7 +26,7 @@ PREDECESSORS = {
 SUMMARY_KEYS = (
     "model", "digest", "frames", "layers", "values_exact", "cycles_exact", "ii_cycles", "latency_cycles",
     "device", "lut", "ff", "bram", "dsp", "fmax_mhz", "accuracy", "psnr_db", "iou",
-    "weight_mbit", "feature_mbit", "density",
+    "weight_mbit", "feature_mbit", "density", "average_shifts", "storage_mbit", "compression",
 )  # fmt: skip
 LOCK = ".espalier.lock"
 STAMP = "stamp.json"

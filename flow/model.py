@@ -9,7 +9,7 @@ from ..errors import BuildError
 from ..ir.onnx_model import read_model
 from ..quant.bits import FLOAT
 from .folder import file_digest, read_json
-from .scores import MEMORY
+from .scores import MEMORY, SHIFTS
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Model:
     """An ONNX file; ``tests`` (inputs, labels or targets) and ``truth`` (Brevitas' codes) where a run folder has them.
 
     metric, margin: how training scored the targets; see HeldOut. memory: what its metrics.json says of MEMORY.
+    shifts: what it says of decomposed weights, SHIFTS.
     """
 
     name: str
@@ -27,12 +28,14 @@ class Model:
     metric: str = ""
     margin: int = 0
     memory: Mapping[str, float] = field(default_factory=dict)
+    shifts: Mapping[str, float] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
         """All of it that results depend on."""
         tests, truth = (path and file_digest(path) for path in (self.tests, self.truth))
         scored = {"metric": self.metric, "margin": self.margin, "memory": dict(self.memory)}
-        return {"name": self.name, "digest": self.digest, "tests": tests, "truth": truth} | scored
+        known = {"name": self.name, "digest": self.digest, "tests": tests, "truth": truth} | scored
+        return known | ({"shifts": dict(self.shifts)} if self.shifts else {})
 
     def origin(self) -> str:
         """Where it was, to recognise it when its content changes."""
@@ -55,16 +58,17 @@ def find_model(path: Path) -> Model:
     return Model(name, onnx, read_model(onnx).digest, tests, truth, *how_scored(path))
 
 
-def how_scored(run: Path) -> tuple[str, int, dict[str, float]]:
-    """The metric of a run folder, the margin of its images, and its MEMORY; none where it does not say."""
+def how_scored(run: Path) -> tuple[str, int, dict[str, float], dict[str, float]]:
+    """The metric of a run folder, the margin of its images, its MEMORY and SHIFTS; none where it does not say."""
     metrics, config = (
         read_json(run / name) if (run / name).is_file() else {} for name in ("metrics.json", "config.json")
     )
     try:
         result = metrics.get("result", {})
         memory = {name: float(result[name]) for name in MEMORY if name in result}
-        return str(result.get("metric", "")), int(config.get("recipe", {}).get("margin", 0)), memory
-    except (AttributeError, TypeError, ValueError):
+        shifts = {name: float(metrics["swis"][name]) for name in SHIFTS if "swis" in metrics}
+        return str(result.get("metric", "")), int(config.get("recipe", {}).get("margin", 0)), memory, shifts
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise BuildError(f"{run}: its metrics.json or config.json is damaged; train again") from None
 
 

@@ -9,7 +9,7 @@ from ..errors import BuildError, EspalierError
 from .exploring.results import is_exploration, report_exploration
 from .folder import BuildFolder, read_build, read_json
 from .mismatch import Mismatch
-from .scores import MEMORY, METRICS, show_score
+from .scores import MEMORY, METRICS, SHIFTS, show_score
 from .table import pairs, table
 
 # The file in each verb's folder that holds its results.
@@ -166,7 +166,7 @@ def agreement(found: Mapping[str, Any]) -> dict[str, str]:
 def scores(found: Mapping[str, Any]) -> dict[str, Any]:
     """How good the network's answers are, and for how much memory of weights and feature maps, where that is known."""
     known = {name: show_score(name, found[name]) for name in ("accuracy", *METRICS) if name in found}
-    memory = {name: found[name] for name in MEMORY if name in found}
+    memory = {name: found[name] for name in (*MEMORY, *SHIFTS) if name in found}
     if "density" in found:
         memory["density"] = f"{found['density']:,.1f} {'dB' if 'psnr_db' in known else '%'} per Mbit"
     return known | memory

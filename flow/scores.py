@@ -17,6 +17,8 @@ BATCH = 250  # frames whose reals are held at once
 GOALS = ("labels", "targets")
 MEMORY = ("weight_mbit", "feature_mbit")
 """What pruning leaves of weights and feature maps, in Mbit."""
+SHIFTS = ("average_shifts", "storage_mbit", "compression")
+"""Of decomposed weights: shifts of a group, what they store in Mbit, and how many times less than plain weights."""
 
 
 @dataclass(frozen=True, eq=False)

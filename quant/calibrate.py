@@ -10,6 +10,7 @@ from .bits import FLOAT
 from .model import QuantNetwork
 from .quantizers import Affine
 from .recipes import Recipe
+from .swis.assign import assign_shifts
 from .transfer import RANGES, new_quantizers, recalibrate_norms, transfer
 
 TINY = 1e-12  # variance, of channels that are always 0
@@ -19,9 +20,13 @@ def calibrate(model: QuantNetwork, recipe: Recipe, inputs: Tensor) -> QuantNetwo
     """``model`` in the bits of ``recipe``, not trained any further.
 
     By ``inputs``, (samples, ...) as the model takes them, activations get the range that errs least and normalizations
-    are corrected; weights are clipped where that lets them err less. Raises GraphError.
+    are corrected; weights are clipped where that lets them err less. Where the recipe decomposes weights, channels are
+    ordered by their shifts. Raises GraphError.
     """
     made = quantize_tensors(model, recipe, inputs)
+    if recipe.swis is not None:
+        model = copy.deepcopy(model)
+        assign_shifts(made, recipe, model)
     NormCorrection(model, inputs).apply(made)
     return made
 

@@ -22,9 +22,10 @@ from .networks.layers import (
     Upsample,
     Weighted,
 )
-from .quantizers import make_activation, make_norm, make_weighted
+from .quantizers import Shared, make_activation, make_norm, make_weighted
 from .recipes import Recipe
 from .statistics_quantizers import Statistics
+from .swis.groups import group_places
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,9 @@ class _Builder:
             is_last, inputs = layer.name == self.last, self.shapes[sources[0]]
             biased, per_channel = is_last and self.recipe.network.biased, self.recipe.per_channel and not is_last
             bits, statistics = self.bits[layer.name], self._statistics(1)
-            return make_weighted(layer, inputs, bits, per_channel, biased=biased, statistics=statistics)
+            return make_weighted(
+                layer, inputs, bits, per_channel, biased=biased, statistics=statistics, shared=self._shared(layer)
+            )
         if isinstance(layer, Activation):
             uses = [other.name for other in self.recipe.network.layers if getattr(other, "shares", None) == layer.name]
             return make_activation(
@@ -154,6 +157,10 @@ class _Builder:
                 power_of_two=layer.power_of_two, statistics=self._statistics(1 + len(uses)),
             )  # fmt: skip
         return _make_plain(layer)
+
+    def _shared(self, layer: Weighted) -> Shared | None:
+        swis = self.recipe.swis
+        return None if swis is None else (group_places(self.recipe.network, layer, swis.group), swis)
 
     def _statistics(self, uses: int) -> Statistics | None:
         """For a quantizer that each sample passes so often."""

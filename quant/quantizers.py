@@ -18,17 +18,27 @@ from torch import Tensor, nn
 from .bits import FLOAT
 from .networks.layers import Conv, ConvTranspose, Dense, DepthwiseConv, Shape, Weighted
 from .statistics_quantizers import RunningRange, Statistics, running_max, running_range
+from .swis.decompose import Ints
+from .swis.options import Swis
+from .swis.quantizer import shared_shifts
+
+Shared = tuple[Ints, Swis]
+"""Which weights of a layer are a group, as ``group_places`` has them, and how groups are decomposed."""
 
 
 def make_weighted(
-    layer: Weighted, inputs: Shape, bits: int, per_channel: bool, *, biased: bool, statistics: Statistics | None = None
-) -> Any:
+    layer: Weighted, inputs: Shape, bits: int, per_channel: bool, *, biased: bool, statistics: Statistics | None = None,
+    shared: Shared | None = None,
+) -> Any:  # fmt: skip
     """A layer with weights of ``bits`` bits; 1 bit is bipolar with scale 1, FLOAT real.
 
     biased: a real term per channel, which starts at 0. The weights' range is narrow, unless ``statistics`` make their
-    scale, which is one for all channels of a dense layer then.
+    scale, which is one for all channels of a dense layer then. shared: they are decomposed into shifts that groups of
+    them share.
     """
-    if statistics is not None and 1 < bits < FLOAT:
+    if shared is not None:
+        quantizer = shared_shifts(bits, per_channel, *shared)
+    elif statistics is not None and 1 < bits < FLOAT:
         quantizer = running_max(bits, per_channel and not isinstance(layer, Dense), statistics)
     else:
         quantizer = _weight_quantizer(bits, per_channel)

@@ -16,11 +16,12 @@ from .networks.record import read_network, record_network
 from .networks.resnet import resnet8
 from .networks.separable import ds_cnn, mobilenet
 from .networks.unet import unet
+from .swis.options import Swis, read_swis
 
 QUANTIZERS = ("learned", "statistics", "statistics-po2")
 """Learned scales; or running statistics as scales, as they are or rounded to powers of two."""
 
-NEWER = ("quantizer", "delays", "scale_groups")
+NEWER = ("quantizer", "delays", "scale_groups", "swis")
 """Options that runs of earlier versions do not know, and that are not recorded unless chosen, so that those go on."""
 
 
@@ -33,7 +34,8 @@ class Recipe:
     training set are used, from its start; None for all. flip, shift: whether images are mirrored, and by how many
     pixels (vertical, horizontal) they are moved at most, both at random. margin: pixels at the edge of an enlarged
     image that the score leaves out. quantizer: one of ``QUANTIZERS``; for statistics, delays: steps before weights, and
-    before activations, are quantized in training, and scale_groups: weight scales left to a layer, 0 for all.
+    before activations, are quantized in training, and scale_groups: weight scales left to a layer, 0 for all. swis: how
+    weights are decomposed, if at all.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Recipe:
     quantizer: str = "learned"
     delays: tuple[int, int] = (0, 0)
     scale_groups: int = 0
+    swis: Swis | None = None
 
     @property
     def is_quantized(self) -> bool:
@@ -70,6 +73,7 @@ class Recipe:
         ]
         values = {field.name: getattr(self, field.name) for field in chosen if field.name != "help"}
         values |= {"network": record_network(self.network)}
+        values |= {"swis": self.swis.record()} if self.swis else {}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
@@ -79,7 +83,8 @@ def read_recipe(record: Any, where: str) -> Recipe:
     if not isinstance(record, dict) or not names - {*NEWER} <= record.keys() <= names:
         raise BuildError(f"{where}: describes no recipe of this version of Espalier; train anew")
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
-    return Recipe(**values | {"help": "", "network": read_network(record["network"], where)})
+    swis = {"swis": read_swis(record.get("swis"), where)}
+    return Recipe(**values | {"help": "", "network": read_network(record["network"], where), **swis})
 
 
 def _make(

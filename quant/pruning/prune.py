@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...errors import GraphError
 from ..bits import FLOAT
 from ..calibrate import calibrate
 from ..data import load_dataset
@@ -45,6 +46,8 @@ def prune(
     options that are wrong, BuildError for a folder of another run.
     """
     loaded = load_run(run)
+    if loaded.recipe.swis is not None:
+        raise GraphError(f"{run}: its weights are decomposed, which pruning would undo; prune the run it was made from")
     source = State(loaded.model, loaded.recipe, [])
     method = find_method(options.method)
     options = settle(options, method.defaults, source.recipe)

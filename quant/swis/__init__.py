@@ -1,0 +1,1 @@
+"""SWIS: weights whose groups share few bit positions (Li, Romaszkan, Graening, Gupta 2021)."""
