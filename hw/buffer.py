@@ -15,11 +15,12 @@ class InputBuffer(wiring.Component):
     """Gives each slot, ``latency`` cycles later, the beat that came with it (``first``) or that an earlier one kept.
 
     fresh: the beat on the stream in the slot's cycle; taken: it is taken; beat: its place, 0 .. beats-1.
-    With ``is_kept`` false (one group of outputs) nothing is stored.
+    With ``is_kept`` false (one group of outputs) nothing is stored. With ``is_held`` the beat stays until the next slot
+    that has ``asked`` for one.
     """
 
-    def __init__(self, beats: int, width: int, is_kept: bool):
-        self._beats, self._width = beats, width
+    def __init__(self, beats: int, width: int, is_kept: bool, *, is_held: bool = False):
+        self._beats, self._width, self._is_held = beats, width, is_held
         self._form = self._choose_form(beats, is_kept)
         self.latency = {"none": 1, "register": 2, "lut": 2, "block": 3}[self._form]
         super().__init__(
@@ -27,6 +28,7 @@ class InputBuffer(wiring.Component):
                 "fresh": In(width),
                 "taken": In(1),
                 "first": In(1),
+                "asked": In(1),
                 "beat": In(range(max(2, beats))),
                 "input": Out(width),
             }
@@ -42,10 +44,11 @@ class InputBuffer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        fresh = delay(m, self.fresh, 1, "fresh")
         if self._form == "none":
-            m.d.comb += self.input.eq(fresh)
+            m.d.comb += self.input.eq(self._hold(m, self.fresh, self.asked))
             return m
+        fresh = delay(m, self.fresh, 1, "fresh")
+        asked = delay(m, self.asked, 1, "asked", reset=True)
         first, taken = delay(m, self.first, 1, "first"), delay(m, self.taken, 1, "taken", reset=True)
         if self._form == "register":
             held = Signal(self._width, reset_less=True)
@@ -56,8 +59,16 @@ class InputBuffer(wiring.Component):
         else:
             held = self._block_ram(m, fresh, taken)
             fresh, first = delay(m, fresh, 1, "fresher"), delay(m, first, 1, "still_first")
-        m.d.comb += self.input.eq(delay(m, Mux(first, fresh, held), 1, "input"))
+            asked = delay(m, asked, 1, "still_asked", reset=True)
+        m.d.comb += self.input.eq(self._hold(m, Mux(first, fresh, held), asked))
         return m
+
+    def _hold(self, m, beat, asked):
+        """The register that hands the beat out."""
+        found = Signal(self._width, name="found_input", reset_less=True)
+        with m.If(asked if self._is_held else 1):
+            m.d.sync += found.eq(beat)
+        return found
 
     def _lut_ram(self, m, fresh, taken):
         attrs = {"ram_style": "distributed"}

@@ -15,6 +15,8 @@ class LayerPlan:
     engine: of layers with weights, what builds their products.
     pe: outputs computed side by side, of one group of filters where a convolution has several; for layers that treat
         channels alone, channels per cycle.
+    planes: the order in which the serial engine sums up bit planes: all of a tile of weights, then the next tile; or
+        the highest one of all tiles of a group of outputs first. shifts_per_slot: planes of a tile in a slot.
     simd: inputs of a dense layer taken per cycle, or of a convolution: of one pixel and group of filters, or, where it
         is more than that and there is one group, of several pixels of the window at once. 1 elsewhere.
     """
@@ -24,6 +26,8 @@ class LayerPlan:
     simd: int = 1
     multiplier: Literal["lut", "dsp"] = "lut"
     memory: Literal["auto", "block", "lut", "logic"] = "auto"
+    planes: Literal["group-major", "plane-major"] = "plane-major"
+    shifts_per_slot: int = 1
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,7 @@ class StoredWeights:
 
 
 def store(weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int = 1) -> StoredWeights:
-    """Fold ``weights``, (outputs, positions, inputs), into words in the order of slots: for each block of outputs its
-    groups of ``pe``, in these the positions, in these the groups of ``simd`` inputs; what is ragged is padded."""
+    """Fold ``weights``, (outputs, positions, inputs), into words in the order of slots, that of ``fold_tiles``."""
     are_signs = bool((np.abs(weights) == 1).all())
     offsets = np.zeros(len(weights), np.int64)
     if are_signs:
@@ -37,10 +36,17 @@ def store(weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int = 1) -
     values = (weights < 0).astype(np.int64) if are_signs else weights
     low, high = min(0, int(values.min())), max(0, int(values.max()))
     dtype = IntType.of_range(low, high)
+    tiles = fold_tiles(values, pe, simd, blocks)
+    words = words_of(tiles.reshape(-1, pe * simd), dtype.bits)
+    return StoredWeights(words, dtype, low, high, are_signs, offsets)
+
+
+def fold_tiles(weights: Ints, pe: int, simd: int, blocks: int = 1) -> Ints:
+    """``weights``, (outputs, positions, inputs), as tiles (groups, beats, pe, simd): for each block of outputs its
+    groups of ``pe``, in these the positions, in these the groups of ``simd`` inputs; what is ragged is padded."""
     positions, inputs = weights.shape[1:]
     outputs = len(weights) // blocks
     groups, beats = -(-outputs // pe), -(-inputs // simd)
     padded = np.zeros((blocks, groups * pe, positions, beats * simd), np.int64)
-    padded[:, :outputs, :, :inputs] = values.reshape(blocks, outputs, positions, inputs)
-    tiles = padded.reshape(blocks * groups, pe, positions * beats, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
-    return StoredWeights(words_of(tiles, dtype.bits), dtype, low, high, are_signs, offsets)
+    padded[:, :outputs, :, :inputs] = weights.reshape(blocks, outputs, positions, inputs)
+    return padded.reshape(blocks * groups, pe, positions * beats, simd).transpose(0, 2, 1, 3)
