@@ -6,7 +6,7 @@ A carry costs half a carry cell in the adder that takes it, below the lowest bit
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal
 
 from ..ir.graph import IntType
 from .arithmetic import Bits, Term, delay
@@ -32,6 +32,12 @@ class Carried:
         return Carried(replace(self.term, value=delay(m, self.term.value, cycles, name)), carry)
 
 
+def widen(value: Bits, bits: int) -> Bits:
+    """The low ``bits`` bits of a number."""
+    above = value[-1] if value.shape().signed else Const(0, 1)
+    return Cat(value, above.replicate(max(0, bits - len(value))))[:bits]
+
+
 def add_with_carry(a: Bits, b: Bits, carry: Bits | None) -> Bits:
     """``a + b + carry``."""
     if carry is None:
@@ -39,7 +45,7 @@ def add_with_carry(a: Bits, b: Bits, carry: Bits | None) -> Bits:
     return (_raise(a, carry) + _raise(b, carry)).shift_right(1)
 
 
-def _raise(value: Bits, carry: Bits) -> Value:
+def _raise(value: Bits, carry: Bits) -> Bits:
     both = Cat(carry, value)
     return both.as_signed() if value.shape().signed else both
 

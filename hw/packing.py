@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Value
+from amaranth.hdl import Cat, Const
 
 from ..ir.graph import Ints, IntType
 from .arithmetic import DSP_INPUT, Bits, Term
-from .carried import Carried
+from .carried import Carried, widen
 from .function import words_of
 
 Range = tuple[int, int]
@@ -86,6 +86,7 @@ class PackedWeights:
         padded[:, :pe] = tiles
         places = spacing * np.arange(lanes)
         operands = (padded.reshape(slots, -1, lanes, simd) << places[:, None]).sum(axis=2)
+        self._reach = int(padded.min()), int(padded.max())
         self.low, self.high = int(operands.min()), int(operands.max())
         fields = [operands >> place for place in places]
         for lane in range(lanes - 1):
@@ -106,7 +107,12 @@ class PackedWeights:
         """Of an operand in memory."""
         return self._starts[-1]
 
-    def operand(self, stored: Value) -> Term:
+    def find_reach(self, x: Range, size: int) -> Range:
+        """Of sums of up to ``size`` products of one output."""
+        corners = [a * b for a in x for b in self._reach]
+        return size * min(0, *corners), size * max(0, *corners)
+
+    def operand(self, stored: Bits) -> Term:
         """What the multiplier takes in: bits of ``stored``, some of them several times."""
         parts: list[Bits] = []
         for dtype, start in zip(self._types, self._starts, strict=False):
@@ -124,7 +130,7 @@ def take_apart(total: Term, packing: Packing, low: int, high: int) -> list[Carri
         place = packing.spacing * lane
         least = low - int(lane > 0 and low < 0)
         dtype = IntType.of_range(least, high)
-        value = _widen(total.value, place + dtype.bits)
+        value = widen(total.value, place + dtype.bits)
         field = value[place:].as_signed() if dtype.signed else value[place:]
         parts.append(Carried(Term(field, least, high), value[place - 1] if least < low else None))
     return parts
@@ -137,9 +143,9 @@ def join_starts(starts: Sequence[Bits], packing: Packing, total: IntType) -> Bit
     """
     parts: list[Bits] = []
     for start in starts[: packing.lanes - 1]:
-        wide = _widen(start, packing.spacing)
+        wide = widen(start, packing.spacing)
         parts += [wide[:-1], ~wide[-1]] if total.signed else [wide]
-    return Cat(*parts, _widen(starts[packing.lanes - 1], total.bits))
+    return Cat(*parts, widen(starts[packing.lanes - 1], total.bits))
 
 
 def split_total(total: Bits, packing: Packing, dtype: IntType) -> list[Bits]:
@@ -151,9 +157,3 @@ def split_total(total: Bits, packing: Packing, dtype: IntType) -> list[Bits]:
         bits = Cat(bits[:-1], ~bits[-1]) if is_raised else bits
         values.append(bits.as_signed() if dtype.signed else bits)
     return values
-
-
-def _widen(value: Bits, bits: int) -> Bits:
-    """The low ``bits`` bits of a number."""
-    above = value[-1] if value.shape().signed else Const(0, 1)
-    return Cat(value, above.replicate(max(0, bits - len(value))))[:bits]

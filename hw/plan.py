@@ -6,6 +6,7 @@ from typing import Literal
 
 Interface = Literal["stream", "axi-stream"]
 Engine = Literal["mac", "serial", "popcount", "spatial"]
+Order = Literal["output", "input"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,10 @@ class LayerPlan:
         channels alone, channels per cycle.
     simd: inputs of a dense layer taken per cycle, or of a convolution: of one pixel and group of filters, or, where it
         is more than that and there is one group, of several pixels of the window at once. 1 elsewhere.
+    multiplier: in DSP blocks, several small products in each, or in lookup tables.
+    order: of dense and convolution layers. "output": every group of ``pe`` outputs scans the input, which is kept, and
+        leaves when it is done. "input": every beat of the input goes to all outputs, whose sums are kept; they leave
+        one group after the other with the last beat.
     """
 
     engine: Engine = "mac"
@@ -24,6 +29,7 @@ class LayerPlan:
     simd: int = 1
     multiplier: Literal["lut", "dsp"] = "lut"
     memory: Literal["auto", "block", "lut", "logic"] = "auto"
+    order: Order = "output"
 
 
 @dataclass(frozen=True)

@@ -6,28 +6,39 @@ import numpy as np
 
 from ..ir.graph import Ints, IntType
 from .function import words_of
+from .plan import Order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredWeights:
-    """Weights folded by ``pe`` and ``simd``: one memory word for each slot, lane (pe, simd) at pe * simd_total + simd.
+    """Weights folded by ``pe`` and ``simd``: ``tiles`` of (slots, pe, simd), each a memory word.
 
     are_signs: a bit is 1 for weight -1; the input is then *inverted*, not negated, which lacks a constant for each
     output, ``offsets``, shape (outputs,): y = sum + offsets.
     low, high: the range of what is stored, with the zeros that pad it.
     """
 
-    words: list[int]
+    tiles: Ints
     dtype: IntType
     low: int
     high: int
     are_signs: bool
     offsets: Ints
 
+    @property
+    def words(self) -> list[int]:
+        """Lane (pe, simd) at pe * simd_total + simd."""
+        return words_of(self.tiles.reshape(len(self.tiles), -1), self.dtype.bits)
 
-def store(weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int = 1) -> StoredWeights:
-    """Fold ``weights``, (outputs, positions, inputs), into words in the order of slots: for each block of outputs its
-    groups of ``pe``, in these the positions, in these the groups of ``simd`` inputs; what is ragged is padded."""
+
+def store(
+    weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int = 1, order: Order = "output"
+) -> StoredWeights:
+    """Fold ``weights``, (outputs, positions, inputs), into tiles in the order of slots: for each block of outputs its
+    groups of ``pe``, in these the positions, in these the groups of ``simd`` inputs; what is ragged is padded.
+
+    order: "input": the groups of ``pe`` are the innermost.
+    """
     are_signs = bool((np.abs(weights) == 1).all())
     offsets = np.zeros(len(weights), np.int64)
     if are_signs:
@@ -42,5 +53,6 @@ def store(weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int = 1) -
     groups, beats = -(-outputs // pe), -(-inputs // simd)
     padded = np.zeros((blocks, groups * pe, positions, beats * simd), np.int64)
     padded[:, :outputs, :, :inputs] = values.reshape(blocks, outputs, positions, inputs)
-    tiles = padded.reshape(blocks * groups, pe, positions * beats, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
-    return StoredWeights(words_of(tiles, dtype.bits), dtype, low, high, are_signs, offsets)
+    tiles = padded.reshape(blocks, groups, pe, positions * beats, simd)
+    tiles = tiles.transpose((0, 1, 3, 2, 4) if order == "output" else (0, 3, 1, 2, 4)).reshape(-1, pe, simd)
+    return StoredWeights(tiles, dtype, low, high, are_signs, offsets)
