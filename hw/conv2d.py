@@ -16,7 +16,8 @@ from .window import sliding_window
 
 
 def build_conv2d(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
-    """The stages of the window, then the product; a window comes once for each group of ``pe`` outputs.
+    """The stages of the window, then the product; a window comes once for each group of ``pe`` outputs, or just once
+    where every beat goes to all of them.
 
     ``simd`` channels of a pixel come in a beat, or a piece of the flat window if that is more than a filter group has.
     """
@@ -32,14 +33,15 @@ def build_conv2d(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> S
             f"{unit.name}: simd {fold.simd}, but its {node.groups} groups have {channels} inputs each; "
             f"lower simd to {channels} or less"
         )
+    is_repeated = fold.order == "output"
     window = sliding_window(
         unit.name, unit.source, fold.simd, node.kernel, node.stride, node.dilation, node.padding,
-        node.pad_value, groups=node.groups, repeats=-(-outputs // fold.pe),
+        node.pad_value, groups=node.groups, repeats=-(-outputs // fold.pe) if is_repeated else 1,
     )  # fmt: skip
     product = Product(
         node.weights.reshape(node.outputs, 1 if is_parallel else -1, -1 if is_parallel else channels),
         window[-1].stage.y_type, reach_of_windows(node, bounds), bounds[node.name], node.result,
-        pixels=rows * columns, blocks=node.groups, is_repeated=True, function=unit.function,
+        pixels=rows * columns, blocks=node.groups, is_repeated=is_repeated, function=unit.function,
     )  # fmt: skip
     makes = unit.result
     if node.groups > 1:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..errors import PlanError
 from ..ir.conv2d import Conv2d
 from ..ir.graph import Bounds
 from .engines import build_product
@@ -20,6 +21,11 @@ def build_depthwise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -
     """The stages of the window, a group of channels after the other, then the products, each lane for itself."""
     node = unit.nodes[0]
     assert isinstance(node, Conv2d)
+    if fold.order == "input":
+        raise PlanError(
+            f"{unit.name}: order input, but each channel of a depthwise convolution has an output of its own; "
+            f"choose order output"
+        )
     rows, columns, _ = node.shape(unit.source)
     window = sliding_window(
         unit.name, unit.source, fold.pe, node.kernel, node.stride, node.dilation, node.padding,

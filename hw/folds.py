@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 
 from ..errors import PlanError
@@ -10,7 +10,7 @@ from ..ir.conv2d import Conv2d
 from ..ir.depth_to_space import DepthToSpace
 from ..ir.graph import TensorType
 from ..ir.pool import Pool2d
-from .plan import Engine
+from .plan import Engine, Order
 from .pool import axes_of
 from .sliding import Sliding
 from .unit import Unit
@@ -35,6 +35,7 @@ class Fold:
     padding: int = 0
     held: int = 0
     engine: Engine = "mac"
+    order: Order = "output"
 
     @property
     def size(self) -> int:
@@ -77,27 +78,31 @@ def choose_from(
     simd: int | None = None,
     also: Collection[int] = (),
     engine: Engine = "mac",
+    order: Order = "output",
 ) -> Choice:
     """Every fold of ``unit`` with a smallest pe and simd for its cycles; ``pe`` and ``simd`` fix one or both.
 
-    engine: of a unit with weights. also: lanes that neighbours may have; a unit without weights can have any of them,
-    to go without a converter.
+    engine, order: of a unit with weights. also: lanes that neighbours may have; a unit without weights can have any of
+    them, to go without a converter.
     Raises PlanError where a fixed fold is larger than the layer, and where the engine does not build such a layer.
     """
-    space = _space(unit, engine)
+    space = _space(unit, engine, order)
     more = [] if unit.kind in MATRICES else [lanes for lanes in also if lanes <= space.pes[-1]]
     pes = sorted({*space.pes, *more}) if pe is None else [_checked(unit, "pe", pe, space.pes[-1], space.of_pe)]
     simds = space.simds if simd is None else [_checked(unit, "simd", simd, space.simds[-1], space.of_simd)]
     return Choice(unit, tuple(space.fold(a, b) for a in pes for b in simds))
 
 
-def _space(unit: Unit, engine: Engine) -> Space:
+def _space(unit: Unit, engine: Engine, order: Order) -> Space:
     if unit.kind not in MATRICES:
         return SPACES.get(unit.kind, _lanewise)(unit)
-    kinds = ENGINE_SPACES.get(engine, {})
+    spaces = ENGINE_SPACES if order == "output" else INPUT_MAJOR_SPACES
+    kinds = spaces.get(engine, {})
     if unit.kind not in kinds:
-        able = [name for name, kinds in ENGINE_SPACES.items() if unit.kind in kinds]
-        raise PlanError(f"{unit.name}: the {engine} engine builds no {unit.kind} layer; choose {', '.join(able)}")
+        able = [name for name, kinds in spaces.items() if unit.kind in kinds]
+        how = "" if order == "output" else " in order input"
+        advice = f"choose {', '.join(able)}" if able else "choose order output"
+        raise PlanError(f"{unit.name}: the {engine} engine builds no {unit.kind} layer{how}; {advice}")
     return kinds[unit.kind](unit)
 
 
@@ -128,18 +133,18 @@ def _checked(unit: Unit, key: str, given: int, largest: int, what: str) -> int:
     return given
 
 
-def _dense(unit: Unit) -> Space:
+def _dense(unit: Unit, order: Order = "output") -> Space:
     outputs, inputs, pixels = unit.result.channels, unit.source.channels, unit.source.pixels
 
     def fold(pe: int, simd: int) -> Fold:
         groups, beats = _parts(outputs, pe), _parts(inputs, simd)
         padding = groups * pe - outputs + beats * simd - inputs
-        return Fold(pe, simd, (simd,), pe, pixels * groups * beats, pe * simd, padding)
+        return Fold(pe, simd, (simd,), pe, pixels * groups * beats, pe * simd, padding, order=order)
 
     return Space(_sizes(outputs), _sizes(inputs), fold, "outputs", "inputs")
 
 
-def _conv(unit: Unit) -> Space:
+def _conv(unit: Unit, order: Order = "output") -> Space:
     """A window beat after the other; where simd is more than a pixel has, several pixels of the window at once."""
     node, source, windows = unit.nodes[0], unit.source, unit.result.pixels
     assert isinstance(node, Conv2d)
@@ -154,11 +159,14 @@ def _conv(unit: Unit) -> Space:
             reading = windows * node.groups * groups * taps * beats
             filling = sliding.image.pixels * node.groups * beats
             idle = taps * (beats * simd - inputs)
-            return Fold(pe, simd, (simd,), makes, max(reading, filling), multipliers, padding + idle)
+            return Fold(pe, simd, (simd,), makes, max(reading, filling), multipliers, padding + idle, order=order)
         beats = _parts(taps * inputs, simd)
-        cycles = max(sliding.image.pixels, int(sliding.ends[-1]) + 1) + windows * (groups * beats - 1)
+        # A window that is sent once can be replaced while its beats are still in use.
+        sent = beats * (groups if order == "output" else 1)
+        cycles = max(sliding.image.pixels, int(sliding.ends[-1]) + 1) + windows * (sent - 1)
+        cycles = max(cycles, windows * groups * beats)
         padding += beats * simd - taps * inputs
-        return Fold(pe, simd, (inputs,), makes, cycles, multipliers, padding, held=taps * inputs)
+        return Fold(pe, simd, (inputs,), makes, cycles, multipliers, padding, held=taps * inputs, order=order)
 
     whole = node.groups == 1 and node.dilation == (1, 1)
     more = [size for size in _sizes(taps * inputs) if size > inputs] if whole else []
@@ -247,4 +255,9 @@ SPACES: Mapping[str, Callable[[Unit], Space]] = {
 # Of those with weights, by engine.
 ENGINE_SPACES: Mapping[str, Mapping[str, Callable[[Unit], Space]]] = {
     "mac": {"dense": _dense, "conv": _conv, "depthwise": _depthwise},
+}
+
+# The same, for layers whose order is "input".
+INPUT_MAJOR_SPACES: Mapping[str, Mapping[str, Callable[[Unit], Space]]] = {
+    "mac": {"dense": partial(_dense, order="input"), "conv": partial(_conv, order="input")},
 }

@@ -1,126 +1,121 @@
 # amaranth: UnusedElaboratable=no
 """The ``mac`` engine: a matrix-vector product, simd inputs times pe outputs in each slot."""
 
-import numpy as np
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Module, Signal, Value
 
 from ..ir.graph import IntType
-from .arithmetic import Term, as_value, delay
+from .arithmetic import delay
 from .buffer import InputBuffer
 from .counters import Walk
 from .finish import Finish, begin, channels_of_lanes
 from .function import table_rom
-from .mac_array import MacArray
+from .kept_sums import KeptSums, Totals
+from .mac_array import make_array
 from .memory import Rom, choose_style
 from .plan import LayerPlan
 from .product import Product
+from .scan import Scan
 from .stage import Stage
-from .stream import Beats, lane_shape, split
-from .timing import Schedule
+from .stream import Beats, split
 from .weights import store
 
 
 class MacStage(Stage):
-    """Every group of ``pe`` outputs scans the input, ``simd`` channels a slot; the last slot of a scan starts a beat.
-
-    The first group of outputs takes the input off the stream, and the others find it in a buffer, unless the stream
-    brings it again.
-    """
+    """In every slot ``simd`` channels of the input add to the sums of ``pe`` outputs, in the order of the fold; the
+    last slot that adds to a group of outputs starts a beat."""
 
     def __init__(self, product: Product, fold: LayerPlan):
         x_type = product.x_type
         outputs, positions, channels = product.weights.shape
-        self._beats = positions * -(-channels // fold.simd)
-        self._groups = product.blocks * -(-(outputs // product.blocks) // fold.pe)
-        stored = store(product.weights, x_type, fold.pe, fold.simd, product.blocks)
-        width = stored.dtype.bits * fold.pe * fold.simd
-        style = choose_style(len(stored.words), width) if fold.memory == "auto" else fold.memory
-        words = stored.words if len(set(stored.words)) > 1 else stored.words[:1]
-        self._rom = Rom(words, width, style)
-        lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
-        is_kept = self._groups > 1 and not product.is_repeated and not product.is_lanewise
-        self._buffer = InputBuffer(self._beats, lanes * x_type.bits, is_kept)
-        dsp = fold.multiplier == "dsp"
-        self._array = MacArray(
-            x_type, product.reach, stored, fold.pe, fold.simd, dsp=dsp, is_lanewise=product.is_lanewise
-        )
-
+        own = outputs // product.blocks
+        self._scan = scan = Scan(
+            fold.order, positions * -(-channels // fold.simd), -(-own // fold.pe), product.blocks,
+            is_repeated=product.is_repeated or product.is_lanewise,
+        )  # fmt: skip
+        self._is_long = scan.beats > 1
+        stored = store(product.weights, x_type, fold.pe, fold.simd, product.blocks, fold.order)
         start, function, sums = begin(product.function, stored.offsets, product.sums)
         self._finish = Finish(function, fold.pe, sums, product.result, blocks=product.blocks)
-        starts = start[channels_of_lanes(outputs // product.blocks, fold.pe, product.blocks)].reshape(-1, fold.pe)
+        starts = start[channels_of_lanes(own, fold.pe, product.blocks)].reshape(-1, fold.pe)
         self._start_type = IntType.of_range(int(start.min()), int(start.max()))
         self._starts = table_rom(starts, self._start_type, "lut") if start.any() else None
 
-        self._fetched = max(self._rom.latency, self._buffer.latency)
-        self._is_accumulated = self._beats > 1 or self._array.cycles == 0 or self._starts is not None
-        summed = self._fetched + self._array.cycles + int(self._is_accumulated)
-        self._fetched += max(0, self._finish.lead - summed)
+        ends = self._finish.x_type, self._start_type
+        total = IntType.of_range(min(dtype.low for dtype in ends), max(dtype.high for dtype in ends))
+        self._array, words, width = make_array(product, fold, stored, total if self._is_long else None)
+        style = choose_style(len(words), width) if fold.memory == "auto" else fold.memory
+        self._rom = Rom(words if len(set(words)) > 1 else words[:1], width, style)
+        lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
+        self._buffer = InputBuffer(scan.kept_beats, lanes * x_type.bits, scan.is_kept)
+        packing = self._array.packing
+        whole = packing if packing and packing.is_whole else None
+        self._totals = Totals(total if whole else self._finish.x_type, fold.pe, whole)
+        self._kept = KeptSums(scan.kept_groups, self._totals.bits)
+        self._set_cycles()
+        self.schedule = scan.schedule(product.pixels)
+        super().__init__({"x": Beats(lanes, x_type)}, Beats(fold.pe, self._finish.y_type))
+
+    def _set_cycles(self) -> None:
+        """Cycles from the issue of a slot: until its input and its weights are there, and until it is summed up."""
+        fetched = max(self._rom.latency, self._buffer.latency, self._kept.cycles - self._array.cycles)
+        # An unregistered sum, what it starts from and a carry that is left need an adder, and a register.
+        needs_adder = self._is_long or self._array.cycles == 0 or self._starts is not None or self._array.has_carry
+        summed = fetched + self._array.cycles + int(needs_adder)
+        self._is_added = needs_adder
+        self._fetched = fetched + max(0, self._finish.lead - summed)
         self._summed = max(summed, self._finish.lead)
         # One cycle more: the queue's own.
         self.latency = self._summed + self._finish.cycles + 1
-        slots = np.arange(self._groups * self._beats)
-        takes, ends = slots < self._beats, slots % self._beats == self._beats - 1
-        self._takes_all = not is_kept
-        takes = takes | self._takes_all
-        self.schedule = Schedule(
-            takes={"x": np.tile(takes, product.pixels)}, starts={"y": np.tile(ends, product.pixels)}
-        )
-        super().__init__({"x": Beats(lanes, x_type)}, Beats(fold.pe, self._finish.y_type))
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.walk = walk = Walk(self._beats, self._groups)
+        m.submodules.scan = scan = self._scan
         m.submodules.weights, m.submodules.inputs = self._rom, self._buffer
-        takes = 1 if self._takes_all else walk.first_group
-        fire = self.issue(m, takes=takes, starts=walk.last_beat)
+        fire = self.issue(m, takes=scan.takes, starts=scan.last)
         m.d.comb += [
-            walk.step.eq(fire),
-            self._rom.address.eq(delay(m, walk.address, self._fetched - self._rom.latency, "address")),
+            scan.step.eq(fire),
+            self._rom.address.eq(delay(m, scan.address, self._fetched - self._rom.latency, "address")),
             self._buffer.fresh.eq(self.x.payload),
             self._buffer.taken.eq(self.x.valid & self.x.ready),
-            self._buffer.first.eq(takes),
-            self._buffer.beat.eq(walk.beat),
+            self._buffer.first.eq(scan.takes),
+            self._buffer.beat.eq(scan.beat),
         ]
-        # done[c]: the last slot of a scan was issued c cycles ago.
-        done = [Value.cast(fire & walk.last_beat)]
+        # done[c]: the last slot of a group's sums was issued c cycles ago.
+        done = [Value.cast(fire & scan.last)]
         for cycle in range(self.latency - 1):
             done.append(delay(m, done[-1], 1, f"done_{cycle}", reset=True))
 
         inputs = delay(m, self._buffer.input, self._fetched - self._buffer.latency, "waiting")
-        sums = self._array.build(m, inputs, self._rom.word)
-        totals = self._accumulate(m, sums, walk, fire, done)
-        values = self._finish.build(m, totals, done[self._summed - self._finish.lead :])
+        totals = self._sum_up(m, inputs, fire, done)
+        values = self._finish.build(m, self._totals.split(totals), done[self._summed - self._finish.lead :])
         self.emit(m, done[-1], values)
         return m
 
-    def _accumulate(self, m: Module, sums: list[Term], walk: Walk, fire: Value, done: list[Value]) -> list[Signal]:
-        """Sums over the beats of a scan, modulo the width of the result, which holds every final sum."""
-        ahead = self._summed - 1
-        first = delay(m, walk.first_beat, ahead, "first_beat") if self._beats > 1 else None
-        arrived = delay(m, fire, ahead, "arrived", reset=True) if self._beats > 1 else None
-        starts = self._find_starts(m, done, ahead)
-        totals = []
-        for output, (term, start) in enumerate(zip(sums, starts, strict=True)):
-            value, total = (
-                as_value(term),
-                Signal(lane_shape(self._finish.x_type), name=f"total_{output}", reset_less=True),
-            )
-            if not self._is_accumulated:
-                m.d.comb += total.eq(value)
-            elif first is None:
-                m.d.sync += total.eq(value + start)
-            else:
-                # The plain operand comes first: a carry cell of 7-series reads it by itself.
-                with m.If(arrived):
-                    m.d.sync += total.eq(value + Mux(first, start, total))
-            totals.append(total)
+    def _sum_up(self, m: Module, inputs: Value, fire: Value, done: list[Value]) -> Value:
+        """The totals of the group that is done, or in the making."""
+        totals = Signal(self._totals.bits, reset_less=True)
+        sums = self._array.build(m, inputs, self._rom.word)
+        ahead = self._summed - int(self._is_added)
+        starts = self._totals.join(self._find_starts(m, fire, done, ahead))
+        if not self._is_long:
+            domain = m.d.sync if self._is_added else m.d.comb
+            domain += totals.eq(self._totals.add(sums, starts))
+            return totals
+        group = delay(m, self._scan.group, ahead - self._kept.cycles, "group")
+        first, arrived = delay(m, self._scan.first, ahead, "first"), delay(m, fire, ahead, "arrived", reset=True)
+        kept = self._kept.find(m, totals, group, arrived)
+        self._kept.keep(m, totals, self._totals.add(sums, starts, kept, first), arrived)
         return totals
 
-    def _find_starts(self, m: Module, done: list[Value], ahead: int) -> list[Value]:
-        """What the sum of each lane starts from, ``ahead`` cycles after its first slot."""
+    def _find_starts(self, m: Module, fire: Value, done: list[Value], ahead: int) -> list[Value]:
+        """What the sum of each output starts from, ``ahead`` cycles after the first slot that adds to it."""
         if self._starts is None:
             return [Value.cast(0)] * self._finish.lanes
         m.submodules.starts = rom = self._starts
-        m.submodules.starts_group = walk = Walk(1, self._groups)
-        m.d.comb += [walk.step.eq(done[ahead - rom.latency]), rom.address.eq(walk.group)]
+        m.submodules.starts_group = walk = Walk(1, self._scan.groups * self._scan.blocks)
+        if self._scan.order == "output":
+            step = done[ahead - rom.latency]
+        else:
+            step = delay(m, fire & self._scan.first, ahead - rom.latency, "started", reset=True)
+        m.d.comb += [walk.step.eq(step), rom.address.eq(walk.group)]
         return split(rom.word, self._finish.lanes, self._start_type)

@@ -3,23 +3,30 @@
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from ..ir.graph import Bounds, IntType
+from ..ir.graph import IntType
 from .arithmetic import DSP_CYCLES, Term, add_up, count_up, multiply, multiply_wide
+from .carried import Carried
+from .packed_array import PackedArray
+from .packing import PackedWeights, Range, choose_packing
+from .plan import LayerPlan
+from .product import Product
 from .stream import split
 from .weights import StoredWeights
 
 
 class MacArray:
-    """Describes the array; :meth:`build` adds it to a module and returns a Term for each output.
+    """Describes the array; :meth:`build` adds it to a module and returns a sum for each output.
 
-    reach: of the inputs; cycles: registers from inputs and weights to the sums. Signs invert inputs (XNOR).
-    is_lanewise: each output has ``simd`` inputs of its own, instead of all of them the same.
+    reach: of the inputs, zero included; cycles: registers from inputs and weights to the sums. Signs invert inputs
+    (XNOR). is_lanewise: each output has ``simd`` inputs of its own, instead of all of them the same.
     """
+
+    packing, has_carry = None, False
 
     def __init__(
         self,
         x_type: IntType,
-        reach: Bounds,
+        reach: Range,
         weights: StoredWeights,
         pe: int,
         simd: int,
@@ -29,21 +36,19 @@ class MacArray:
     ):
         self._x_type, self._weights, self._pe, self._simd = x_type, weights, pe, simd
         self._is_lanewise = is_lanewise
-        # Padding lanes are zero.
-        self._low, self._high = min(0, int(reach.low.min())), max(0, int(reach.high.max()))
-        is_product = not weights.are_signs and min(x_type.bits, weights.dtype.bits) > 1
-        self.uses_dsp = dsp and is_product
+        self._low, self._high = reach
+        self.uses_dsp = dsp
         inputs, word = Const(0, simd * x_type.bits), Const(0, simd * weights.dtype.bits)
         _, self.cycles = self._sum(Module(), inputs, word, 0)
 
-    def build(self, m: Module, inputs: Value, word: Value) -> list[Term]:
+    def build(self, m: Module, inputs: Value, word: Value) -> list[Carried]:
         """inputs: the lanes of a beat; word: the weights of the slot."""
         lanes, weights = Value.cast(inputs), Value.cast(word)
         sums = []
         for output in range(self._pe):
             own = lanes.word_select(output, self._simd * self._x_type.bits) if self._is_lanewise else lanes
             factors = weights.word_select(output, self._simd * self._weights.dtype.bits)
-            sums.append(self._sum(m, own, factors, output)[0])
+            sums.append(Carried(self._sum(m, own, factors, output)[0]))
         return sums
 
     def _sum(self, m: Module, inputs: Value, weights: Value, output: int) -> tuple[Term, int]:
@@ -73,3 +78,25 @@ class MacArray:
         mirror = dtype.low + dtype.high  # the inverse of x is mirror - x
         low, high = min(self._low, mirror - self._high), max(self._high, mirror - self._low)
         return [Term(lane, low, high) for lane in split(lanes, self._simd, dtype)]
+
+
+def make_array(
+    product: Product, fold: LayerPlan, stored: StoredWeights, total: IntType | None
+) -> tuple[MacArray | PackedArray, list[int], int]:
+    """The array, the words of weights in memory for it, and their width.
+
+    total: holds the final sums and what they start from, where they run over several slots.
+    """
+    x_type = product.x_type
+    # Padding lanes are zero.
+    reach = min(0, int(product.reach.low.min())), max(0, int(product.reach.high.max()))
+    dsp = fold.multiplier == "dsp" and not stored.are_signs and min(x_type.bits, stored.dtype.bits) > 1
+    packing = None
+    if dsp and not product.is_lanewise:
+        packing = choose_packing(reach, (stored.low, stored.high), fold.pe, fold.simd, total)
+    if packing:
+        packed = PackedWeights(stored.tiles, packing)
+        array = PackedArray(x_type, reach, packed, fold.pe, fold.simd)
+        return array, packed.words, packed.bits * packed.packs * fold.simd
+    array = MacArray(x_type, reach, stored, fold.pe, fold.simd, dsp=dsp, is_lanewise=product.is_lanewise)
+    return array, stored.words, stored.dtype.bits * fold.pe * fold.simd

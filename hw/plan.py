@@ -6,6 +6,7 @@ from typing import Literal
 
 Interface = Literal["stream", "axi-stream"]
 Engine = Literal["mac", "serial", "popcount", "spatial"]
+Order = Literal["output", "input"]
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,14 @@ class LayerPlan:
     engine: of layers with weights, what builds their products.
     pe: outputs computed side by side, of one group of filters where a convolution has several; for layers that treat
         channels alone, channels per cycle.
-    planes: the order in which the serial engine sums up bit planes: all of a tile of weights, then the next tile; or
-        the highest one of all tiles of a group of outputs first. shifts_per_slot: planes of a tile in a slot.
     simd: inputs of a dense layer taken per cycle, or of a convolution: of one pixel and group of filters, or, where it
         is more than that and there is one group, of several pixels of the window at once. 1 elsewhere.
+    multiplier: in DSP blocks, several small products in each, or in lookup tables.
+    order: of dense and convolution layers. "output": every group of ``pe`` outputs scans the input, which is kept, and
+        leaves when it is done. "input": every beat of the input goes to all outputs, whose sums are kept; they leave
+        one group after the other with the last beat.
+    planes: the order in which the serial engine sums up bit planes: all of a tile of weights, then the next tile; or
+        the highest one of all tiles of a group of outputs first. shifts_per_slot: planes of a tile in a slot.
     """
 
     engine: Engine = "mac"
@@ -26,6 +31,7 @@ class LayerPlan:
     simd: int = 1
     multiplier: Literal["lut", "dsp"] = "lut"
     memory: Literal["auto", "block", "lut", "logic"] = "auto"
+    order: Order = "output"
     planes: Literal["group-major", "plane-major"] = "plane-major"
     shifts_per_slot: int = 1
 

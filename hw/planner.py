@@ -55,7 +55,7 @@ def plan(
     cycles = _fastest(choices, multipliers) if fps is None else _cycles_for(choices, fps, clock_mhz, multipliers)
     folds = choose_matching(graph, choices, cycles)
     layers = {
-        name: LayerPlan(**{**given[name], "engine": fold.engine, "pe": fold.pe, "simd": fold.simd})
+        name: LayerPlan(**{**given[name], "engine": fold.engine, "pe": fold.pe, "simd": fold.simd, "order": fold.order})
         for name, fold in folds.items()
     }
     return Plan(clock_mhz, layers, folding.depths, interface or folding.interface or "stream")
@@ -116,11 +116,14 @@ def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
                 f"{name}: simd {given[name]['simd']}, but only dense and convolution layers have one; "
                 "fold it by pe alone"
             )
+        if given[name].get("order", "output") != "output":
+            raise PlanError(f"{name}: order {given[name]['order']}, but only dense and convolution layers have one")
     return given
 
 
 def _choose(unit: Unit, given: Any, also: Collection[int]) -> Choice:
-    return choose_from(unit, given.get("pe"), given.get("simd"), also, given.get("engine", "mac"))
+    engine, order = given.get("engine", "mac"), given.get("order", "output")
+    return choose_from(unit, given.get("pe"), given.get("simd"), also, engine, order)
 
 
 def _fastest(choices: Sequence[Choice], multipliers: int | None = None) -> int:

@@ -6,27 +6,38 @@ import numpy as np
 
 from ..ir.graph import Ints, IntType
 from .function import words_of
+from .plan import Order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredWeights:
-    """Weights folded by ``pe`` and ``simd``: one memory word for each slot, lane (pe, simd) at pe * simd_total + simd.
+    """Weights folded by ``pe`` and ``simd``: ``tiles`` of (slots, pe, simd), each a memory word.
 
     are_signs: a bit is 1 for weight -1; the input is then *inverted*, not negated, which lacks a constant for each
     output, ``offsets``, shape (outputs,): y = sum + offsets.
     low, high: the range of what is stored, with the zeros that pad it.
     """
 
-    words: list[int]
+    tiles: Ints
     dtype: IntType
     low: int
     high: int
     are_signs: bool
     offsets: Ints
 
+    @property
+    def words(self) -> list[int]:
+        """Lane (pe, simd) at pe * simd_total + simd."""
+        return words_of(self.tiles.reshape(len(self.tiles), -1), self.dtype.bits)
 
-def store(weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int = 1) -> StoredWeights:
-    """Fold ``weights``, (outputs, positions, inputs), into words in the order of slots, that of ``fold_tiles``."""
+
+def store(
+    weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int = 1, order: Order = "output"
+) -> StoredWeights:
+    """Fold ``weights``, (outputs, positions, inputs), into the tiles of ``fold_tiles`` in the order of slots.
+
+    order: "output": the groups of a block go one after the other; "input": they are the innermost.
+    """
     are_signs = bool((np.abs(weights) == 1).all())
     offsets = np.zeros(len(weights), np.int64)
     if are_signs:
@@ -37,8 +48,9 @@ def store(weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int = 1) -
     low, high = min(0, int(values.min())), max(0, int(values.max()))
     dtype = IntType.of_range(low, high)
     tiles = fold_tiles(values, pe, simd, blocks)
-    words = words_of(tiles.reshape(-1, pe * simd), dtype.bits)
-    return StoredWeights(words, dtype, low, high, are_signs, offsets)
+    if order == "input":
+        tiles = tiles.reshape(blocks, -1, *tiles.shape[1:]).swapaxes(1, 2)
+    return StoredWeights(tiles.reshape(-1, pe, simd), dtype, low, high, are_signs, offsets)
 
 
 def fold_tiles(weights: Ints, pe: int, simd: int, blocks: int = 1) -> Ints:
