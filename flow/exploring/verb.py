@@ -117,10 +117,18 @@ def check_folder(folder: Path) -> None:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[None]:
-    """The folder, made where it is absent, with the file that says what it is."""
+    """The folder, with the file that says what it is; one that was made for nothing is removed."""
+    made = [path for path in (*reversed(folder.parents), folder) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LOCK).touch()
-    yield
+    try:
+        yield
+    finally:
+        if made and {path.name for path in folder.iterdir()} <= {LOCK}:
+            (folder / LOCK).unlink(missing_ok=True)
+            for path in reversed(made):
+                if not any(path.iterdir()):
+                    path.rmdir()
 
 
 @contextmanager
