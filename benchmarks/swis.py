@@ -1,0 +1,273 @@
+"""SWIS measured: accuracy at few shifts against truncation, rounding and the best window, post-training and retrained.
+
+    python benchmarks/swis.py digits-cnn --work runs/swis
+    python benchmarks/swis.py resnet8 --data ../shared/data --work runs/swis
+    python benchmarks/swis.py digits-cnn --work runs/swis --table
+    python benchmarks/swis.py digits-cnn --work runs/swis --runs
+
+Each row and seed is a file in the work folder, so that a killed run continues. All rows of a seed start from the same
+network of real numbers and the same 8-bit integers. --runs makes run folders, as `espalier quantize` does, in
+WORK/NETWORK/runs, for hardware to be made of. The tables on stdout are Markdown; docs/swis.md says how to read them.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from markdown_tables import spread, table
+from swis_rows import BITS, Bench, Row
+
+from espalier.errors import EspalierError
+from espalier.quant.bits import FLOAT
+from espalier.quant.data import load_dataset
+from espalier.quant.files import read_json, write_json
+from espalier.quant.override import override
+from espalier.quant.quantize import QuantizeOptions, quantize
+from espalier.quant.recipes import Recipe, find_recipe
+from espalier.quant.runs import load_run
+from espalier.quant.swis.options import Swis
+from espalier.quant.train import train
+
+
+@dataclass(frozen=True)
+class Study:
+    """images, epochs: of the network of real numbers. further: epochs of retraining. samples: of the test set. rows:
+    patterns of their names."""
+
+    recipe: str
+    seeds: int
+    images: int | None
+    epochs: int
+    further: int
+    samples: int
+    rows: tuple[str, ...] = ("*",)
+
+
+STUDIES = {
+    "digits-cnn": Study("digits-cnn", 5, None, 20, 3, 449),
+    "resnet8": Study(
+        "resnet8",
+        1,
+        16_000,
+        12,
+        1,
+        1000,
+        ("*-n[23]", "*-n[23]-uncorrected", "swis*-n[23]-*-even*", "swis-n*-m*-alpha1-a1", "swis-n[23]*", "*-e1"),
+    ),
+}
+WHOLE = (1, 2, 3, 4)
+SHIFTS = (1, 2, 2.5, 3, 4)
+RETRAINED = (2, 2.5, 3)
+AT_ONCE = 4
+KINDS = {  # of columns: consecutive, group
+    "SWIS-C M=4": (True, 4), "SWIS M=4": (False, 4), "SWIS-C M=16": (True, 16), "SWIS M=16": (False, 16),
+}  # fmt: skip
+FIXED = {"truncated": "truncate", "rounded": "round", "best window": "window"}
+HARDWARE = {  # in --runs: as the hardware would take it
+    "swis": Swis(2, 4), "swis-joint": Swis(2, 4, filters_at_once=AT_ONCE, joint=True),
+    "swis-double": Swis(2, 4, filters_at_once=AT_ONCE, double_shift=True),
+}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", choices=STUDIES)
+    parser.add_argument("--data", type=Path, help="archive of the data set, or its folder; digits needs none")
+    parser.add_argument("--work", type=Path, required=True, help="folder of results")
+    parser.add_argument("--seeds", type=int, help="0 to SEEDS - 1; default: 5, of resnet8 1")
+    parser.add_argument("--table", action="store_true", help="only print the tables of what is there")
+    parser.add_argument("--runs", action="store_true", help="make run folders of seed 0 instead")
+    options = parser.parse_args(arguments)
+    study, folder = STUDIES[options.network], options.work / options.network
+    seeds = range(options.seeds or study.seeds)
+    try:
+        if options.runs:
+            make_runs(study, folder, options.data)
+            return 0
+        for trains in (False, True):  # what takes long comes last
+            for seed in seeds if not options.table else ():
+                work(study, folder, options.data, seed, trains)
+        print(report(study, Results(folder, seeds)))
+    except EspalierError as error:
+        print(f"swis: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def rows_of(study: Study) -> Iterator[Row]:
+    """Those of the study's patterns."""
+    return (row for row in _every_row(study) if any(fnmatch(row.name, pattern) for pattern in study.rows))
+
+
+def _every_row(study: Study) -> Iterator[Row]:
+    for count in WHOLE:
+        for rule in FIXED.values():
+            swis = Swis(count, scheduled=False)
+            yield from (Row(rule, swis, corrected=False), Row(rule, swis))
+    for count in SHIFTS:
+        for consecutive, group in KINDS.values():
+            swis = Swis(count, group, consecutive)
+            if count in WHOLE:
+                even = replace(swis, scheduled=False)
+                yield from (Row("swis", even, corrected=False), Row("swis", even))
+                if not consecutive:
+                    yield from (Row("swis", replace(even, alpha=0.0), corrected=c) for c in (False, True))
+            yield from (Row("swis", swis), Row("swis", swis, corrected=False))
+        yield from (Row("swis", swis) for swis in tiles_of(count).values() if swis.most(BITS - 1) >= count >= swis.step)
+    for count in RETRAINED:
+        if count in WHOLE:
+            for rule in ("truncate", "round"):
+                yield Row(rule, Swis(count, scheduled=False), epochs=study.further)
+        for swis in retrained_of(count).values():
+            yield Row("swis", swis, epochs=study.further)
+
+
+def tiles_of(count: float) -> dict[str, Swis]:
+    """With filters computed at once."""
+    tile = Swis(count, filters_at_once=AT_ONCE)
+    return {
+        f"A={AT_ONCE}": tile,
+        f"A={AT_ONCE}, double": replace(tile, double_shift=True),
+        f"A={AT_ONCE}, joint": replace(tile, joint=True),
+        f"A={AT_ONCE}, joint, M=1": replace(tile, joint=True, group=1),
+    }
+
+
+def retrained_of(count: float) -> dict[str, Swis]:
+    return {
+        "SWIS-C M=4": Swis(count, consecutive=True),
+        "SWIS M=4": Swis(count),
+        "SWIS M=16": Swis(count, 16),
+        f"SWIS M=4, A={AT_ONCE}, joint": Swis(count, filters_at_once=AT_ONCE, joint=True),
+    }
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is there, by row, for these seeds."""
+
+    folder: Path
+    seeds: range
+
+    def path(self, name: str, seed: int) -> Path:
+        return self.folder / "rows" / f"{name}-{seed}.json"
+
+    def of(self, name: str, what: str = "score") -> list[float]:
+        return [float(read_json(path)[what]) for seed in self.seeds if (path := self.path(name, seed)).exists()]
+
+
+def real_recipe(study: Study, seed: int) -> Recipe:
+    options: dict[str, Any] = {"weight_bits": FLOAT, "activation_bits": FLOAT, "epochs": study.epochs, "seed": seed}
+    return override(find_recipe(study.recipe), images=study.images, **options)
+
+
+def work(study: Study, folder: Path, data: Path | None, seed: int, trains: bool) -> None:
+    """Do what has no result yet, of the rows that train further or of the others."""
+    results, recipe = Results(folder, range(seed, seed + 1)), real_recipe(study, seed)
+    results.path("", seed).parent.mkdir(parents=True, exist_ok=True)
+    rows = [row for row in rows_of(study) if (row.epochs > 0) == trains]
+    pending = [row for row in rows if not results.path(row.name, seed).exists()]
+    if not pending:
+        return
+    train(recipe, folder / f"real-{seed}", data=data)
+    bench = Bench(load_run(folder / f"real-{seed}").model, recipe, load_dataset(recipe, data), study.samples)
+    write_json(results.path("real", seed), {"score": bench.real()})
+    plain = Row("swis", Swis(BITS - 1, scheduled=False))
+    write_json(results.path("int8", seed), bench.run(plain))
+    for row in pending:
+        found = bench.run(row)
+        write_json(results.path(row.name, seed), found)
+        say(f"{study.recipe} {seed}: {row.name} {found['score']:.2f} %, error {found['rmse']:.3f}")
+
+
+def make_runs(study: Study, folder: Path, data: Path | None) -> None:
+    """Run folders of seed 0: plain ones of fewer bits, and decomposed ones."""
+    train(real_recipe(study, 0), source := folder / "real-0", data=data)
+    changes: dict[str, Any] = {"activation_bits": BITS}
+    jobs = {f"plain-w{bits}": ({"weight_bits": bits}, QuantizeOptions("calibrate")) for bits in range(2, BITS + 1)}
+    for count in SHIFTS:
+        for name, swis in HARDWARE.items():
+            if count >= swis.step:
+                options = QuantizeOptions("swis", swis=replace(swis, shifts=count))
+                jobs[f"{name}-n{count:g}"] = ({"weight_bits": BITS}, options)
+    for name, (bits, options) in jobs.items():
+        done = quantize(source, folder / "runs" / name, changes | bits, options, data=data)
+        say(f"{folder / 'runs' / name}: {done.metrics.score:.2%}")
+
+
+def report(study: Study, results: Results) -> str:
+    title = (
+        f"{study.recipe}: real numbers {spread(results.of('real'), 1)} %, 8 bits {spread(results.of('int8'), 1)} %; "
+        f"{study.epochs} epochs, retrained for {study.further}; {study.samples} test images; "
+        f"{len(results.of('int8'))} seeds; accuracy in %"
+    )
+    parts = [
+        title,
+        "#### Post-training, all filters alike, nothing corrected; in brackets the error of a weight in 8-bit steps",
+        by_kind(results, scheduled=False, corrected=False),
+        "#### Post-training, as `espalier quantize` does it: filters scheduled, normalizations corrected",
+        by_kind(results, scheduled=True, corrected=True),
+        "#### MSE against MSE++ (alpha 0, 1), all filters alike; without | with correction",
+        costs(results),
+        f"#### Schedules, M=4, corrected; A: filters computed at once, {AT_ONCE}",
+        schedules(results),
+        "#### Retrained, filters scheduled",
+        retrained(study, results),
+    ]
+    return "\n\n".join(parts)
+
+
+def by_kind(results: Results, *, scheduled: bool, corrected: bool) -> str:
+    lines = []
+    for count in SHIFTS if scheduled else WHOLE:
+        fixed = [Row(rule, Swis(count, scheduled=False), corrected) for rule in FIXED.values()]
+        kinds = [Row("swis", Swis(count, m, c, scheduled=scheduled), corrected) for c, m in KINDS.values()]
+        lines.append([f"{count:g}", *(cell(results, row, error=not scheduled) for row in (*fixed, *kinds))])
+    return table(["shifts", *FIXED, *KINDS], lines)
+
+
+def costs(results: Results) -> str:
+    lines = []
+    for count in WHOLE:
+        cells = []
+        for group in (4, 16):
+            for alpha in (0.0, 1.0):
+                swis = Swis(count, group, scheduled=False, alpha=alpha)
+                cells.append(" / ".join(cell(results, Row("swis", swis, corrected)) for corrected in (False, True)))
+        lines.append([f"{count:g}", *cells])
+    return table(["shifts", "M=4, MSE", "M=4, MSE++", "M=16, MSE", "M=16, MSE++"], lines)
+
+
+def schedules(results: Results) -> str:
+    lines = []
+    for count in SHIFTS:
+        every = [Swis(count, scheduled=False), Swis(count), *tiles_of(count).values()]
+        lines.append([f"{count:g}", *(cell(results, Row("swis", swis), error=True) for swis in every)])
+    return table(["shifts", "all alike", "A=1", *tiles_of(1)], lines)
+
+
+def retrained(study: Study, results: Results) -> str:
+    lines = []
+    for count in RETRAINED:
+        fixed = [Row(rule, Swis(count, scheduled=False), epochs=study.further) for rule in ("truncate", "round")]
+        every = [*fixed, *(Row("swis", swis, epochs=study.further) for swis in retrained_of(count).values())]
+        lines.append([f"{count:g}", *(cell(results, row) for row in every)])
+    return table(["shifts", "truncated", "rounded", *retrained_of(1)], lines)
+
+
+def cell(results: Results, row: Row, *, error: bool = False) -> str:
+    found = results.of(row.name)
+    errors = results.of(row.name, "rmse")
+    return spread(found, 1) + (f" ({sum(errors) / len(errors):.2f})" if error and errors else "")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
