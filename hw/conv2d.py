@@ -7,7 +7,7 @@ from ..errors import PlanError
 from ..ir.conv2d import Conv2d
 from ..ir.graph import Bounds, TensorType
 from .depthwise import build_depthwise, reach_of_windows
-from .engines import build_product
+from .engines import build_product, takes_windows_once
 from .part import Part
 from .plan import LayerPlan
 from .product import Product
@@ -17,7 +17,7 @@ from .window import sliding_window
 
 def build_conv2d(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Sequence[Part]:
     """The stages of the window, then the product; a window comes once for each group of ``pe`` outputs, or just once
-    where every beat goes to all of them.
+    where every beat goes to all of them, or the product keeps it.
 
     ``simd`` channels of a pixel come in a beat, or a piece of the flat window if that is more than a filter group has.
     """
@@ -33,7 +33,7 @@ def build_conv2d(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> S
             f"{unit.name}: simd {fold.simd}, but its {node.groups} groups have {channels} inputs each; "
             f"lower simd to {channels} or less"
         )
-    is_repeated = fold.order == "output"
+    is_repeated = not takes_windows_once(fold)
     window = sliding_window(
         unit.name, unit.source, fold.simd, node.kernel, node.stride, node.dilation, node.padding,
         node.pad_value, groups=node.groups, repeats=-(-outputs // fold.pe) if is_repeated else 1,

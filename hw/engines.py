@@ -12,6 +12,12 @@ from .stage import Stage
 ENGINES: Mapping[str, Callable[[Product, LayerPlan], Stage]] = {"mac": MacStage, "serial": SerialStage}
 
 
+def takes_windows_once(fold: LayerPlan) -> bool:
+    """Whether a convolution's windows come once only: every beat goes to all outputs, or the engine keeps the window,
+    which it scans for each plane."""
+    return fold.order == "input" or (fold.engine == "serial" and fold.planes == "plane-major")
+
+
 def build_product(product: Product, fold: LayerPlan) -> Stage:
     """The stage of ``product`` with the engine of ``fold``; every engine keeps the same order of beats."""
     return ENGINES[fold.engine](product, fold)

@@ -1,57 +1,25 @@
 """The folds that a unit can have: lanes side by side against cycles per frame."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
+from typing import Any
 
 from ..errors import PlanError
 from ..ir.conv2d import Conv2d
 from ..ir.depth_to_space import DepthToSpace
 from ..ir.graph import TensorType
 from ..ir.pool import Pool2d
+from .fold import Fold, Space
 from .plan import Engine, Order
 from .pool import axes_of
+from .serial_folds import serial_space
 from .sliding import Sliding
 from .unit import Unit
 
 MATRICES = ("dense", "conv", "depthwise")
 """The kinds with weights, which FINN's files fold by PE and SIMD."""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """takes: channels in a beat of each input, 0 where any number will do; makes: of the result. cycles: slots a frame
-    of the slowest process. multipliers: products per cycle. padding: lanes that a whole scan leaves idle. held: inputs
-    that lie in registers, each about as large as a multiplier.
-    """
-
-    pe: int
-    simd: int
-    takes: tuple[int, ...]
-    makes: int
-    cycles: int
-    multipliers: int = 0
-    padding: int = 0
-    held: int = 0
-    engine: Engine = "mac"
-    order: Order = "output"
-
-    @property
-    def size(self) -> int:
-        return self.multipliers + self.held
-
-
-@dataclass(frozen=True)
-class Space:
-    """All folds of a unit: each pe of ``pes`` with each simd of ``simds``, ascending; of_pe, of_simd: what they count,
-    ``fold`` tells what comes of them."""
-
-    pes: Sequence[int]
-    simds: Sequence[int]
-    fold: Callable[[int, int], Fold]
-    of_pe: str = "channels"
-    of_simd: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,21 +47,22 @@ def choose_from(
     also: Collection[int] = (),
     engine: Engine = "mac",
     order: Order = "output",
+    **options: Any,
 ) -> Choice:
     """Every fold of ``unit`` with a smallest pe and simd for its cycles; ``pe`` and ``simd`` fix one or both.
 
-    engine, order: of a unit with weights. also: lanes that neighbours may have; a unit without weights can have any of
-    them, to go without a converter.
+    engine, order: of a unit with weights; options: fields of its LayerPlan that change its cycles, see ENGINE_OPTIONS.
+    also: lanes that neighbours may have; a unit without weights can have any of them, to go without a converter.
     Raises PlanError where a fixed fold is larger than the layer, and where the engine does not build such a layer.
     """
-    space = _space(unit, engine, order)
+    space = _space(unit, engine, order, options)
     more = [] if unit.kind in MATRICES else [lanes for lanes in also if lanes <= space.pes[-1]]
     pes = sorted({*space.pes, *more}) if pe is None else [_checked(unit, "pe", pe, space.pes[-1], space.of_pe)]
     simds = space.simds if simd is None else [_checked(unit, "simd", simd, space.simds[-1], space.of_simd)]
     return Choice(unit, tuple(space.fold(a, b) for a in pes for b in simds))
 
 
-def _space(unit: Unit, engine: Engine, order: Order) -> Space:
+def _space(unit: Unit, engine: Engine, order: Order, options: Mapping[str, Any]) -> Space:
     if unit.kind not in MATRICES:
         return SPACES.get(unit.kind, _lanewise)(unit)
     spaces = ENGINE_SPACES if order == "output" else INPUT_MAJOR_SPACES
@@ -103,7 +72,7 @@ def _space(unit: Unit, engine: Engine, order: Order) -> Space:
         how = "" if order == "output" else " in order input"
         advice = f"choose {', '.join(able)}" if able else "choose order output"
         raise PlanError(f"{unit.name}: the {engine} engine builds no {unit.kind} layer{how}; {advice}")
-    return kinds[unit.kind](unit)
+    return kinds[unit.kind](unit, **options)
 
 
 def reads(unit: Unit) -> tuple[TensorType, ...]:
@@ -253,11 +222,19 @@ SPACES: Mapping[str, Callable[[Unit], Space]] = {
 }
 
 # Of those with weights, by engine.
-ENGINE_SPACES: Mapping[str, Mapping[str, Callable[[Unit], Space]]] = {
+ENGINE_SPACES: Mapping[str, Mapping[str, Callable[..., Space]]] = {
     "mac": {"dense": _dense, "conv": _conv, "depthwise": _depthwise},
+    "serial": {
+        "dense": partial(serial_space, _dense),
+        "conv": partial(serial_space, _conv),
+        "depthwise": partial(serial_space, _depthwise),
+    },
 }
 
 # The same, for layers whose order is "input".
-INPUT_MAJOR_SPACES: Mapping[str, Mapping[str, Callable[[Unit], Space]]] = {
+INPUT_MAJOR_SPACES: Mapping[str, Mapping[str, Callable[..., Space]]] = {
     "mac": {"dense": partial(_dense, order="input"), "conv": partial(_conv, order="input")},
 }
+
+# What the spaces of an engine take besides the unit: fields of a LayerPlan.
+ENGINE_OPTIONS: Mapping[str, tuple[str, ...]] = {"serial": ("planes", "shifts_per_slot")}

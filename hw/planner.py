@@ -10,7 +10,7 @@ from ..errors import PlanError
 from ..ir.graph import Graph
 from .design import Design, filling
 from .folding_file import Folding, Given
-from .folds import MATRICES, Choice, choose_from
+from .folds import ENGINE_OPTIONS, MATRICES, Choice, choose_from
 from .fork import ForkStage
 from .matching import choose_matching, feed_joins
 from .operators import units
@@ -123,7 +123,8 @@ def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
 
 def _choose(unit: Unit, given: Any, also: Collection[int]) -> Choice:
     engine, order = given.get("engine", "mac"), given.get("order", "output")
-    return choose_from(unit, given.get("pe"), given.get("simd"), also, engine, order)
+    options = {key: given[key] for key in ENGINE_OPTIONS.get(engine, ()) if key in given}
+    return choose_from(unit, given.get("pe"), given.get("simd"), also, engine, order, **options)
 
 
 def _fastest(choices: Sequence[Choice], multipliers: int | None = None) -> int:

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The ``serial`` engine: a matrix-vector product, bit planes of simd weights for each of pe outputs in each slot."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,14 @@ from .finish import Finish, begin, channels_of_lanes
 from .function import table_rom
 from .memory import Rom, choose_style
 from .plan import LayerPlan
-from .planes import Planes, choose_form
 from .product import Product
 from .run_walk import RunWalk
 from .serial_array import SerialArray
-from .slots import Slots, count_slots, order_slots
+from .slots import Slots, count_slots, find_takers, order_slots
 from .stage import Stage
 from .stream import Beats, lane_shape, split
 from .timing import Schedule
+from .weight_planes import Planes, choose_form, forms_of
 from .weights import fold_tiles
 
 
@@ -37,11 +37,11 @@ class Work:
 
 def divide_work(product: Product, fold: LayerPlan) -> Work:
     tiles = fold_tiles(product.weights, fold.pe, fold.simd, product.blocks)
-    takes = np.arange(len(tiles)) % (len(tiles) // product.blocks) == 0
-    takes |= product.is_repeated or product.is_lanewise
-    options = fold.planes, fold.shifts_per_slot
-    planes = choose_form(tiles, product.x_type.bits, lambda used: count_slots(used, takes, *options))
-    return Work(planes, order_slots(planes.used, takes, *options))
+    takes = find_takers(len(tiles), product.blocks, product.is_repeated or product.is_lanewise)
+    order, shifts, forms = fold.planes, fold.shifts_per_slot, forms_of(tiles)
+    counts = [count_slots(form.used, takes, order, shifts) for form in forms]
+    planes = forms[choose_form(forms, counts, product.x_type.bits, fold.simd)]
+    return Work(planes, order_slots(planes.used, takes, order, shifts))
 
 
 class SerialStage(Stage):
@@ -135,14 +135,15 @@ class SerialStage(Stage):
         What is kept is cleared behind the last slot, whose sum goes on: so the choice between twice and once as much is
         all that stands in front of the adder, and its carry cells take that in.
         """
-        shape, ahead = lane_shape(self._finish.x_type), self._fetched + self._array.cycles
+        sums, lowest, ahead = self._finish.x_type, self._slots.lowest, self._fetched + self._array.cycles
+        shape = lane_shape(replace(sums, bits=max(1, sums.bits - lowest)))
         arrived = delay(m, fire, ahead, "arrived", reset=True)
         doubled = None if doubles is None else delay(m, doubles, self._array.cycles, "doubled")
         totals = []
         for output, term in enumerate(terms):
-            total = Signal(shape, name=f"total_{output}", reset_less=True)
+            total = Signal(lane_shape(sums), name=f"total_{output}", reset_less=True)
             kept, following = Signal(shape, name=f"kept_{output}"), Signal(shape, name=f"following_{output}")
-            m.d.sync += total.eq(following)
+            m.d.sync += total.eq(following.shift_left(lowest))
             value = as_value(term)
             if not self._is_accumulated:
                 m.d.comb += following.eq(value)

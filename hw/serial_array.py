@@ -10,9 +10,9 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value
 from ..ir.graph import Bounds, IntType
 from .arithmetic import Bits, Term, add_up, count_up, delay
 from .fields import Columns
-from .planes import NOTHING, Planes
 from .slots import Order, Slots
 from .stream import lane_shape, split
+from .weight_planes import NOTHING, Planes
 
 LEVELS_PER_REGISTER = 2
 """Levels of a shifter, one LUT a bit each, between registers."""

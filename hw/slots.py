@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from ..ir.graph import Ints
-from .planes import NOTHING
 from .timing import Bools
+from .weight_planes import NOTHING
 
 Order = Literal["group-major", "plane-major"]
 
@@ -38,6 +38,12 @@ class Slots:
     def is_new(self) -> Bools:
         """Whether a slot needs another beat than the one before it."""
         return self.takes | (self.beat != np.roll(self.beat, 1))
+
+
+def find_takers(groups: int, blocks: int, every: bool) -> Bools:
+    """(groups,), which of them take their beats off a stream: the first of each block, or every one, if it brings them
+    again."""
+    return np.asarray(np.arange(groups) % (groups // blocks) == 0) | every
 
 
 def order_slots(used: Ints, takes: Bools, order: Order, shifts: int) -> Slots:

@@ -12,6 +12,7 @@ from espalier.hw.planner import plan
 from espalier.ir.conv2d import Conv2d
 from espalier.ir.max_pool import MaxPool2d
 from graphs import append, empty_graph
+from layer_plans import random_layer
 
 WEIGHTS = np.arange(4 * 3 * 3 * 6).reshape(4, 3, 3, 6) % 5 - 2
 
@@ -34,12 +35,13 @@ def slots(design, name):
 def test_cycles_are_the_slots_of_the_hardware(seed, no_search):
     graph = random_dag(seed)
     found = units(graph)
-    choices = [choose_from(unit) for unit in found]
-    folds = {unit.name: choice.folds[seed * 7 % len(choice.folds)] for unit, choice in zip(found, choices)}
-    design = Design(graph, Plan(layers={name: LayerPlan(pe=fold.pe, simd=fold.simd) for name, fold in folds.items()}))
+    rng = np.random.default_rng(seed)
+    chosen = {unit.name: random_layer(unit, rng) for unit in found}
+    design = Design(graph, Plan(layers={name: layer for name, (layer, _) in chosen.items()}))
     for unit in found:
         if not unit.takes_any_lanes:  # the slots of these depend on others' lanes
-            assert slots(design, unit.name) == folds[unit.name].cycles, unit.name
+            layer, fold = chosen[unit.name]
+            assert slots(design, unit.name) == fold.cycles, layer
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from dags import random_dag
 from espalier.errors import PlanError
 from espalier.hw.design import generate
-from espalier.hw.folds import choose_from
 from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
 from espalier.hw.queues import analyse
@@ -20,6 +19,7 @@ from espalier.ir.conv2d import Conv2d
 from espalier.ir.graph import IntType
 from graphs import add_threshold, append, empty_graph, random_inputs, random_weights
 from hardware import assert_exact, record
+from layer_plans import random_layer
 
 DAGS_BY_DEFAULT, DAGS_WHEN_SLOW = 20, 300
 # Each example is a simulation: shrinking would take minutes.
@@ -31,14 +31,12 @@ RELAXED = {
 
 
 def random_plan(graph, rng: np.random.Generator) -> Plan:
-    """Any fold of any unit."""
+    """Any engine and fold of any unit."""
     layers = {}
     for unit in units(graph):
-        folds = choose_from(unit).folds
-        fold = folds[rng.integers(len(folds))]
-        layers[unit.name] = LayerPlan(
-            pe=fold.pe,
-            simd=fold.simd,
+        layer, _ = random_layer(unit, rng)
+        layers[unit.name] = replace(
+            layer,
             multiplier=str(rng.choice(["lut", "dsp"])),
             memory=str(rng.choice(["auto", "auto", "block", "lut", "logic"])),
         )

@@ -1,5 +1,6 @@
 """Random graphs x random folds x random stalls: every beat has the reference's value, in the predicted cycle."""
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
 from graphs import graphs, mlps, random_frames
 from hardware import assert_exact
+from layer_plans import random_options
 
 MLPS_BY_DEFAULT, MLPS_WHEN_SLOW = 30, 300
 # Each example is a simulation: shrinking would take minutes, and the cases are small as they are.
@@ -23,7 +25,9 @@ def random_plan(draw, graph) -> Plan:
     layers = {}
     for unit in units(graph):
         is_dense = unit.kind == "dense"
+        options = random_options(unit, np.random.default_rng(draw(st.integers(0, 99))))
         layers[unit.name] = LayerPlan(
+            **options,
             pe=draw(st.integers(1, unit.result.channels if is_dense else unit.source.channels)),
             simd=draw(st.integers(1, unit.source.channels)) if is_dense else 1,
             multiplier=draw(st.sampled_from(["lut", "dsp"])),

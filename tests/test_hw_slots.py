@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from espalier.hw.planes import NOTHING, choose_form, complement, sign_and_magnitude
 from espalier.hw.slots import count_slots, order_slots
+from espalier.hw.weight_planes import NOTHING, choose_form, complement, forms_of, sign_and_magnitude
 from espalier.hw.weights import fold_tiles
 
 VALUES = {
@@ -90,11 +90,11 @@ def test_two_planes_of_a_tile_share_a_slot():
 
 
 def test_weights_of_few_planes_get_signs_of_their_own_and_full_ones_do_not():
-    few, full = random_tiles([-64, -8, 0, 8, 64], simd=8), random_tiles(range(-128, 128), (11, 3, 64), simd=8)
-    takes = np.array(TAKES["first"])
-    forms = [choose_form(t, 4, lambda used: count_slots(used, takes, "group-major", 1)) for t in (few, full)]
-    assert [form.signs for form in forms] == ["weight", "plane"]
-    assert choose_form(np.abs(few), 4, lambda used: 1).signs == "none"
+    few, full = random_tiles([-64, -8, 0, 8, 64], simd=8), random_tiles(range(-8, 8), (11, 3, 64), simd=8)
+    for tiles, signs in ((few, "weight"), (full, "plane"), (np.abs(full), "none")):
+        forms = forms_of(tiles)
+        counts = [count_slots(form.used, np.array(TAKES["first"]), "group-major", 1) for form in forms]
+        assert forms[choose_form(forms, counts, 4, 8)].signs == signs
 
 
 def test_what_is_subtracted_makes_up_for_inverted_inputs():

@@ -1,6 +1,6 @@
 """Weights as bit planes: each a sum of powers of two, every one of which adds or subtracts the same input."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,8 +17,8 @@ Signs = Literal["none", "plane", "weight"]
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """Tiles (groups, beats, pe, simd) of weights, none negative in ``bits``: bit p of each says whether the weight has
-    plane p, which counts 2**p.
+    """Weights of any shape, or as tiles (groups, beats, pe, simd), none negative in ``bits``: bit p of each says
+    whether the weight has plane p, which counts 2**p.
 
     is_negative: of each weight, whether its planes are subtracted; None where no weight says so.
     negative_plane: the only plane that is subtracted, for all weights; NOTHING if none is.
@@ -64,16 +64,16 @@ def sign_and_magnitude(tiles: Ints) -> Planes:
     return Planes(np.abs(tiles), tiles < 0)
 
 
-def choose_form(tiles: Ints, x_bits: int, count: Callable[[Ints], int]) -> Planes:
-    """Two's complement or sign and magnitude: the fewer slots, weighted with what the lanes of a slot cost.
+def forms_of(weights: Ints) -> list[Planes]:
+    """The forms that weights of any shape may have; only one where none is negative."""
+    plain = complement(weights)
+    return [plain] if plain.signs == "none" else [plain, sign_and_magnitude(weights)]
 
-    count: the slots that it takes for these planes in use, (groups, beats).
-    """
-    plain = complement(tiles)
-    if plain.signs == "none":
-        return plain
-    signed = sign_and_magnitude(tiles)
-    return min((plain, signed), key=lambda form: count(form.used) * cost_of_lanes(form.signs, x_bits, tiles.shape[3]))
+
+def choose_form(forms: Sequence[Planes], slots: Sequence[int], x_bits: int, simd: int) -> int:
+    """Which form is the best: the fewest slots, weighted with what the lanes of a slot cost."""
+    costs = [count * cost_of_lanes(form.signs, x_bits, simd) for form, count in zip(forms, slots, strict=True)]
+    return costs.index(min(costs))
 
 
 def cost_of_lanes(signs: Signs, x_bits: int, simd: int) -> float:

@@ -1,0 +1,25 @@
+"""Any plan of any layer: each engine that builds it, with each of its options."""
+
+import numpy as np
+
+from espalier.hw.fold import Fold
+from espalier.hw.folds import ENGINE_OPTIONS, ENGINE_SPACES, choose_from
+from espalier.hw.plan import LayerPlan
+from espalier.hw.unit import Unit
+
+VALUES = {"planes": ["group-major", "plane-major"], "shifts_per_slot": [1, 1, 2]}
+
+
+def random_options(unit: Unit, rng: np.random.Generator) -> dict:
+    """An engine, where the unit has one, and its options that change cycles."""
+    able = [engine for engine, kinds in ENGINE_SPACES.items() if unit.kind in kinds]
+    engine = able[rng.integers(len(able))] if able else "mac"
+    options = {name: VALUES[name][rng.integers(len(VALUES[name]))] for name in ENGINE_OPTIONS.get(engine, ())}
+    return {"engine": engine, **options}
+
+
+def random_layer(unit: Unit, rng: np.random.Generator) -> tuple[LayerPlan, Fold]:
+    options = random_options(unit, rng)
+    folds = choose_from(unit, **options).folds
+    fold = folds[rng.integers(len(folds))]
+    return LayerPlan(pe=fold.pe, simd=fold.simd, **options), fold
