@@ -30,13 +30,16 @@ def slots(design, name):
     return max(schedule.slots for process, schedule in design.schedules.items() if process in own)
 
 
+@pytest.mark.parametrize("order", ["output", "input"])
 @pytest.mark.parametrize("seed", range(40))
-def test_cycles_are_the_slots_of_the_hardware(seed, no_search):
+def test_cycles_are_the_slots_of_the_hardware(seed, order, no_search):
     graph = random_dag(seed)
     found = units(graph)
-    choices = [choose_from(unit) for unit in found]
+    orders = [order if unit.kind in ("dense", "conv") else "output" for unit in found]
+    choices = [choose_from(unit, order=order) for unit, order in zip(found, orders)]
     folds = {unit.name: choice.folds[seed * 7 % len(choice.folds)] for unit, choice in zip(found, choices)}
-    design = Design(graph, Plan(layers={name: LayerPlan(pe=fold.pe, simd=fold.simd) for name, fold in folds.items()}))
+    layers = {name: LayerPlan(pe=fold.pe, simd=fold.simd, order=fold.order) for name, fold in folds.items()}
+    design = Design(graph, Plan(layers=layers))
     for unit in found:
         if not unit.takes_any_lanes:  # the slots of these depend on others' lanes
             assert slots(design, unit.name) == folds[unit.name].cycles, unit.name

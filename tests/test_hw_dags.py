@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from time import thread_time
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from espalier.errors import PlanError
 from espalier.hw.design import generate
 from espalier.hw.folds import choose_from
 from espalier.hw.operators import units
-from espalier.hw.plan import LayerPlan, Plan
+from espalier.hw.plan import LayerPlan, Order, Plan
 from espalier.hw.queues import analyse
 from espalier.ir.add import Add
 from espalier.ir.conv2d import Conv2d
@@ -22,6 +23,7 @@ from graphs import add_threshold, append, empty_graph, random_inputs, random_wei
 from hardware import assert_exact, record
 
 DAGS_BY_DEFAULT, DAGS_WHEN_SLOW = 20, 300
+ORDERS = get_args(Order)
 # Each example is a simulation: shrinking would take minutes.
 RELAXED = {
     "deadline": None,
@@ -31,16 +33,18 @@ RELAXED = {
 
 
 def random_plan(graph, rng: np.random.Generator) -> Plan:
-    """Any fold of any unit."""
+    """Any fold of any unit, in any order."""
     layers = {}
     for unit in units(graph):
-        folds = choose_from(unit).folds
+        order = str(rng.choice(ORDERS)) if unit.kind in ("dense", "conv") else "output"
+        folds = choose_from(unit, order=order).folds
         fold = folds[rng.integers(len(folds))]
         layers[unit.name] = LayerPlan(
             pe=fold.pe,
             simd=fold.simd,
             multiplier=str(rng.choice(["lut", "dsp"])),
             memory=str(rng.choice(["auto", "auto", "block", "lut", "logic"])),
+            order=fold.order,
         )
     return Plan(layers=layers)
 

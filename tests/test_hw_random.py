@@ -19,7 +19,7 @@ RELAXED = {
 
 
 def random_plan(draw, graph) -> Plan:
-    """Any fold of any layer; queue depths are searched, or all one."""
+    """Any fold and order of any layer; queue depths are searched, or all one."""
     layers = {}
     for unit in units(graph):
         is_dense = unit.kind == "dense"
@@ -28,6 +28,7 @@ def random_plan(draw, graph) -> Plan:
             simd=draw(st.integers(1, unit.source.channels)) if is_dense else 1,
             multiplier=draw(st.sampled_from(["lut", "dsp"])),
             memory=draw(st.sampled_from(["auto", "auto", "block", "lut", "logic"])),
+            order=draw(st.sampled_from(["output", "input"])) if is_dense else "output",
         )
     return Plan(layers=layers)
 
