@@ -3,7 +3,7 @@
 import numpy as np
 
 from espalier.hw.fold import Fold
-from espalier.hw.folds import ENGINE_OPTIONS, ENGINE_SPACES, choose_from
+from espalier.hw.folds import ENGINE_OPTIONS, ENGINE_SPACES, INPUT_MAJOR_SPACES, choose_from
 from espalier.hw.plan import LayerPlan
 from espalier.hw.unit import Unit
 
@@ -15,7 +15,8 @@ def random_options(unit: Unit, rng: np.random.Generator) -> dict:
     able = [engine for engine, kinds in ENGINE_SPACES.items() if unit.kind in kinds]
     engine = able[rng.integers(len(able))] if able else "mac"
     options = {name: VALUES[name][rng.integers(len(VALUES[name]))] for name in ENGINE_OPTIONS.get(engine, ())}
-    return {"engine": engine, **options}
+    orders = ["output", "input"] if unit.kind in INPUT_MAJOR_SPACES.get(engine, {}) else ["output"]
+    return {"engine": engine, "order": str(rng.choice(orders)), **options}
 
 
 def random_layer(unit: Unit, rng: np.random.Generator) -> tuple[LayerPlan, Fold]:

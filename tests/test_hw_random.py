@@ -21,7 +21,7 @@ RELAXED = {
 
 
 def random_plan(draw, graph) -> Plan:
-    """Any fold of any layer; queue depths are searched, or all one."""
+    """Any engine and fold of any layer; queue depths are searched, or all one."""
     layers = {}
     for unit in units(graph):
         is_dense = unit.kind == "dense"
