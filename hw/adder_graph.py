@@ -10,6 +10,12 @@ from ..ir.graph import Bounds, Ints
 # Sums that a row may have on its longest way, beyond those that its terms need at least.
 SPARE_DEPTH = 1
 
+# How much less a cell counts that leaves no bit less, in quarters, the one that is best most often first.
+IDLENESS = (4, 3, 5)
+
+# Signed digits of a matrix for which all of these are tried.
+MOST_DIGITS_TRIED = 10_000
+
 
 @dataclass(frozen=True, eq=False)
 class AdderGraph:
@@ -54,18 +60,25 @@ class AdderGraph:
 def build_adder_graph(weights: Ints, reach: Bounds, depth: int | None = None) -> AdderGraph:
     """The graph of ``weights`` (outputs, inputs) for inputs within ``reach``.
 
-    depth: sums on the longest way, at least what the longest row needs; default one more than that.
+    depth: sums on the longest way, at least what the longest row needs; default one more than that. Several
+    preferences among equal savings are tried where that takes no time, and the one of fewest cells is kept.
     """
+    digits = sum(int((part >> place & 1).sum()) for part in signed_digits(weights) for place in range(63))
+    tries = IDLENESS if digits <= MOST_DIGITS_TRIED else IDLENESS[:1]
+    graphs = [_build(weights, reach, depth, idleness) for idleness in tries]
+    return min(graphs, key=lambda graph: int(graph.cells.sum()))
+
+
+def _build(weights: Ints, reach: Bounds, depth: int | None, idleness: int) -> AdderGraph:
     from .share_sums import share, sum_row  # loads numba
 
-    fixed = reach.low == reach.high
+    fixed, span = reach.low == reach.high, reach.high - reach.low
     constants = (weights[:, fixed] * reach.low[fixed]).sum(axis=1)
     unlike, row_of, shift, sign = _find_unlike_rows(np.where(fixed, 0, weights))
-    rows, sums, coefficients = _begin(unlike, reach.high - reach.low)
+    rows, sums, coefficients = _begin(unlike, span)
     needed = max((int(weight - 1).bit_length() for weight in rows.weight), default=0)
     most = 1 << max(needed, depth if depth is not None else needed + SPARE_DEPTH)
-    span = reach.high - reach.low
-    coefficients = share(rows, sums, coefficients, span, most)
+    coefficients = share(rows, sums, coefficients, span, most, idleness)
     ending = int(np.maximum(rows.length - 1, 0).sum())
     coefficients = np.concatenate([coefficients[: sums.count[0]], np.zeros((ending, len(span)), np.int64)])
     for row in range(len(unlike)):

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from .mac import MacStage
 from .plan import LayerPlan
 from .product import Product
+from .spatial import SpatialStage
 from .stage import Stage
 
-ENGINES: Mapping[str, Callable[[Product, LayerPlan], Stage]] = {"mac": MacStage}
+ENGINES: Mapping[str, Callable[[Product, LayerPlan], Stage]] = {"mac": MacStage, "spatial": SpatialStage}
 
 
 def build_product(product: Product, fold: LayerPlan) -> Stage:

@@ -107,14 +107,24 @@ def _grow(keys, counts):
 
 
 @compiled
-def _saving(sums, pair, count):
-    """What it saves to build a pair once instead of ``count`` times."""
-    first, second, shift, _ = _unpair(pair)
-    return (count - 1) * cells_of(sums.reach[first], sums.reach[second], shift)
+def idle_cells_of(low_reach, high_reach, shift):
+    """How many of these leave no bit less to be summed."""
+    bits = bits_of(low_reach + (high_reach << shift))
+    return cells_of(low_reach, high_reach, shift) - (bits_of(low_reach) + bits_of(high_reach) - bits)
 
 
 @compiled
-def _count_row(rows, row, place, change, keys, counts, used, heap, sums, is_pushed):
+def _saving(sums, pair, count, idleness):
+    """What it saves to build a pair once instead of ``count`` times, where idle cells count less by ``idleness``
+    quarters: sums that have many of them are in the way of better ones."""
+    first, second, shift, _ = _unpair(pair)
+    low, high = sums.reach[first], sums.reach[second]
+    cells = cells_of(low, high, shift)
+    return (count - 1) * max(0, 4 * cells - idleness * idle_cells_of(low, high, shift)) if cells > 0 else 0
+
+
+@compiled
+def _count_row(rows, row, place, change, keys, counts, used, heap, sums, idleness, is_pushed):
     """Count the pairs of the term at ``place`` with all before it in the row, and offer those that save something."""
     for other in range(place):
         pair = _pair(rows, row, other, place)
@@ -124,7 +134,7 @@ def _count_row(rows, row, place, change, keys, counts, used, heap, sums, is_push
             used += 1
         counts[slot] += change
         if is_pushed and counts[slot] > 1:
-            saving = _saving(sums, pair, counts[slot])
+            saving = _saving(sums, pair, counts[slot], idleness)
             if saving > 0:
                 heapq.heappush(heap, (-saving, pair))
     return used
@@ -187,7 +197,7 @@ def _find_in_row(rows, sums, row, pair, most):
 
 
 @compiled
-def _substitute(rows, sums, pair, node, most, keys, counts, used, heap):
+def _substitute(rows, sums, pair, node, most, keys, counts, used, heap, idleness):
     """Put ``node`` in the place of the pair in all rows."""
     first, second, _, _ = _unpair(pair)
     for row in range(rows.length.size):
@@ -198,7 +208,7 @@ def _substitute(rows, sums, pair, node, most, keys, counts, used, heap):
             _drop(rows, row, max(one, other), keys, counts)
             _drop(rows, row, min(one, other), keys, counts)
             _put(rows, row, node, shift, sign)
-            used = _count_row(rows, row, rows.length[row] - 1, 1, keys, counts, used, heap, sums, True)
+            used = _count_row(rows, row, rows.length[row] - 1, 1, keys, counts, used, heap, sums, idleness, True)
             one, other = _find_in_row(rows, sums, row, pair, most)
     return used
 
@@ -214,7 +224,7 @@ def _count_uses(rows, sums, pair, most):
 
 
 @compiled
-def share(rows, sums, coefficients, input_reach, most):
+def share(rows, sums, coefficients, input_reach, most, idleness):
     """Replace the pair that saves most, as long as one does; returns the coefficients of all nodes."""
     keys, counts = np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int32)
     used, widest = 0, rows.node.shape[1]
@@ -223,14 +233,14 @@ def share(rows, sums, coefficients, input_reach, most):
         for place in range(rows.length[row]):
             while used + widest > keys.size // 2:
                 keys, counts, used = _grow(keys, counts)
-            used = _count_row(rows, row, place, 1, keys, counts, used, heap, sums, False)
+            used = _count_row(rows, row, place, 1, keys, counts, used, heap, sums, idleness, False)
     for slot in range(keys.size):
         if counts[slot] > 1:
-            heapq.heappush(heap, (-_saving(sums, keys[slot] - 1, counts[slot]), keys[slot] - 1))
+            heapq.heappush(heap, (-_saving(sums, keys[slot] - 1, counts[slot], idleness), keys[slot] - 1))
     while len(heap) > 0:
         offered, pair = heapq.heappop(heap)
         count = counts[_find(keys, pair)]
-        saving = _saving(sums, pair, count) if count > 1 else 0
+        saving = _saving(sums, pair, count, idleness) if count > 1 else 0
         if saving == 0 or -offered < saving:
             continue  # there is nothing to save, or another offer that says how much
         if -offered > saving:
@@ -247,7 +257,7 @@ def share(rows, sums, coefficients, input_reach, most):
         node = add_sum(sums, coefficients, input_reach, first, second, shift, sign)
         while used + 4 * widest * rows.length.size > keys.size // 2:
             keys, counts, used = _grow(keys, counts)
-        used = _substitute(rows, sums, pair, node, most, keys, counts, used, heap)
+        used = _substitute(rows, sums, pair, node, most, keys, counts, used, heap, idleness)
         counts[_find(keys, pair)] = -(1 << 30)
     return coefficients
 
@@ -265,8 +275,7 @@ def _cheapest(rows, sums, row, most):
             if apart < 0:
                 a, b, apart = b, a, -apart
             cells = cells_of(sums.reach[a], sums.reach[b], apart)
-            bits = bits_of(sums.reach[a] + (sums.reach[b] << apart))
-            idle = cells - (bits_of(sums.reach[a]) + bits_of(sums.reach[b]) - bits)
+            idle = idle_cells_of(sums.reach[a], sums.reach[b], apart)
             cost = ((cells + idle) << 8) + max(sums.depth[a], sums.depth[b])
             if cost < best:
                 best, found = cost, (one, other)
