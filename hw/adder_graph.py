@@ -115,9 +115,10 @@ def _begin(weights: Ints, span: Ints):
     plus, minus = signed_digits(weights)
     places = np.arange(max(1, int(np.maximum(plus, minus).max(initial=0)).bit_length()))
     digits = ((plus[:, :, None] >> places) & 1) - ((minus[:, :, None] >> places) & 1)
-    length = (digits != 0).sum(axis=(1, 2))
+    # One row more, without a term, for outputs that are zero.
+    length = np.append((digits != 0).sum(axis=(1, 2)), 0)
     inputs, most = len(span), int(length.max(initial=1))
-    rows = Rows(*(np.zeros((len(weights), most), np.int64) for _ in range(3)), length.copy(), length.copy())
+    rows = Rows(*(np.zeros((len(length), most), np.int64) for _ in range(3)), length.copy(), length.copy())
     for row, table in enumerate(digits):
         node, shift = np.nonzero(table)
         for array, values in zip(rows, (node, shift, table[node, shift])):

@@ -164,6 +164,8 @@ class AdderPipeline(wiring.Component):
         if operand.node < self._graph.inputs and self._graph.low[operand.node] < 0:
             flipped ^= 1 << (bits - 1)  # so that the lowest number is the lowest of its codes
         value = Value.cast(values[operand.node][stage])
+        if flipped in (0, (1 << bits) - 1):
+            return ~value if flipped else value
         return Cat(~bit if flipped >> place & 1 else bit for place, bit in enumerate(value))
 
     def _sum(self, m: Module, node: int, stage: int, values: list[dict[int, Bits]]) -> Value:

@@ -1,6 +1,6 @@
 """The folds that a unit can have: lanes side by side against cycles per frame."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -10,47 +10,15 @@ from ..ir.conv2d import Conv2d
 from ..ir.depth_to_space import DepthToSpace
 from ..ir.graph import TensorType
 from ..ir.pool import Pool2d
+from .fold import Fold, Space
 from .plan import Engine
 from .pool import axes_of
-from .sliding import Sliding
+from .sliding import sliding_of
+from .spatial_folds import SPATIAL_SPACES
 from .unit import Unit
 
 MATRICES = ("dense", "conv", "depthwise")
 """The kinds with weights, which FINN's files fold by PE and SIMD."""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """takes: channels in a beat of each input, 0 where any number will do; makes: of the result. cycles: slots a frame
-    of the slowest process. multipliers: products per cycle. padding: lanes that a whole scan leaves idle. held: inputs
-    that lie in registers, each about as large as a multiplier.
-    """
-
-    pe: int
-    simd: int
-    takes: tuple[int, ...]
-    makes: int
-    cycles: int
-    multipliers: int = 0
-    padding: int = 0
-    held: int = 0
-    engine: Engine = "mac"
-
-    @property
-    def size(self) -> int:
-        return self.multipliers + self.held
-
-
-@dataclass(frozen=True)
-class Space:
-    """All folds of a unit: each pe of ``pes`` with each simd of ``simds``, ascending; of_pe, of_simd: what they count,
-    ``fold`` tells what comes of them."""
-
-    pes: Sequence[int]
-    simds: Sequence[int]
-    fold: Callable[[int, int], Fold]
-    of_pe: str = "channels"
-    of_simd: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +111,7 @@ def _conv(unit: Unit) -> Space:
     """A window beat after the other; where simd is more than a pixel has, several pixels of the window at once."""
     node, source, windows = unit.nodes[0], unit.source, unit.result.pixels
     assert isinstance(node, Conv2d)
-    sliding = _sliding(unit)
+    sliding = sliding_of(unit.nodes[0], unit.source)
     taps, inputs, outputs = prod(node.kernel), source.channels // node.groups, node.outputs // node.groups
 
     def fold(pe: int, simd: int) -> Fold:
@@ -167,16 +135,6 @@ def _conv(unit: Unit) -> Space:
     return Space(_sizes(outputs), [*_sizes(inputs), *more], fold, which, of_simd)
 
 
-def _sliding(unit: Unit) -> Sliding:
-    """The windows that the unit's first operator sees, as its stages do."""
-    node = unit.nodes[0]
-    assert isinstance(node, Conv2d | Pool2d)
-    rows, columns, _ = node.shape(unit.source)
-    dilation = node.dilation if isinstance(node, Conv2d) else (1, 1)
-    sliding = Sliding(unit.source, rows, columns, node.kernel, node.stride, dilation, node.padding, 0)
-    return sliding if sliding.is_in_order else sliding.pad()
-
-
 def _depthwise(unit: Unit) -> Space:
     return _channels(unit, _windowed(unit), multiplies=True)
 
@@ -190,7 +148,7 @@ def _pool(unit: Unit) -> Space:
 
 def _windowed(unit: Unit) -> int:
     """Slots per group of channels of a reader of windows, or of what fills its buffer."""
-    sliding = _sliding(unit)
+    sliding = sliding_of(unit.nodes[0], unit.source)
     return max(unit.result.pixels * sliding.taps, sliding.image.pixels)
 
 
@@ -247,4 +205,5 @@ SPACES: Mapping[str, Callable[[Unit], Space]] = {
 # Of those with weights, by engine.
 ENGINE_SPACES: Mapping[str, Mapping[str, Callable[[Unit], Space]]] = {
     "mac": {"dense": _dense, "conv": _conv, "depthwise": _depthwise},
+    "spatial": SPATIAL_SPACES,
 }

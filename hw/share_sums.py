@@ -22,7 +22,7 @@ SHIFT_BITS, NODE_BITS = 7, 24
 
 
 class Rows(NamedTuple):
-    """Terms, (rows, most terms): node, shift, sign (1 or -1); length: terms of each row; weight: the sum of 2**depth."""
+    """Terms, (rows, most): node, shift, sign (1 or -1); length: terms of each row; weight: the sum of 2**depth."""
 
     node: Numbers
     shift: Numbers
@@ -190,9 +190,9 @@ def _find_in_row(rows, sums, row, pair, most):
     for one in range(rows.length[row]):
         if rows.node[row, one] == first:
             for other in range(rows.length[row]):
-                if other != one and rows.node[row, other] == second and _pair(rows, row, one, other) == pair:
-                    if rows.shift[row, one] <= rows.shift[row, other]:
-                        return one, other
+                is_above = other != one and rows.shift[row, one] <= rows.shift[row, other]
+                if is_above and rows.node[row, other] == second and _pair(rows, row, one, other) == pair:
+                    return one, other
     return -1, -1
 
 

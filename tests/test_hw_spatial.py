@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from espalier.errors import PlanError
 from espalier.hw.design import generate
+from espalier.hw.folds import choose_from
+from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
+from espalier.ir.conv2d import Conv2d
 from espalier.ir.dense import Dense
 from espalier.ir.graph import IntType
 from espalier.ir.requantize import Requantize
@@ -83,3 +87,38 @@ def test_a_vector_leaves_in_every_cycle():
     graph = dense_graph(7, 10, WEIGHTS["int4"])
     design = generate(graph, spatial(fc1=(7, 10)))
     assert np.diff(design.predict(20, {})["fc1"]).tolist() == [1] * 19
+
+
+def conv_graph(channels=3, outputs=4, groups=1, dtype=UINT4, size=(5, 6), kernel=(3, 3), **options):
+    weights = RNG.integers(-4, 4, (outputs, *kernel, channels // groups))
+    return append(empty_graph((*size, channels), dtype), Conv2d, "conv", weights=weights, groups=groups, **options)
+
+
+CONVOLUTIONS = {
+    "plain": {},
+    "padded": {"padding": (1, 1, 1, 1)},
+    "padded with another value": {"padding": (1, 0, 2, 1), "pad_value": 3, "dtype": IntType(3, True)},
+    "stride": {"stride": (2, 2), "padding": (1, 1, 0, 0)},
+    "dilation": {"dilation": (2, 1), "size": (7, 5)},
+    "groups": {"channels": 4, "groups": 2},
+    "depthwise": {"channels": 4, "groups": 4, "padding": (1, 1, 1, 1)},
+    "one pixel": {"kernel": (1, 1)},
+}
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+def test_convolutions_are_exact_and_take_a_window_a_cycle(kind):
+    graph = conv_graph(**CONVOLUTIONS[kind])
+    plan = Plan(layers={"conv": LayerPlan("spatial")})
+    design = assert_exact(graph, plan, random_frames(graph, 3), 0.3)
+    assert design.stages["conv"].schedule.slots == graph.tensors["conv"].pixels
+    fold = choose_from(units(graph)[0], engine="spatial").folds[0]
+    own = [schedule.slots for name, schedule in design.schedules.items() if name.startswith("conv")]
+    assert (max(own), fold.makes) == (fold.cycles, graph.tensors["conv"].channels)
+
+
+def test_a_fold_of_less_than_the_layer_is_an_error():
+    unit = units(dense_graph(4, 6, WEIGHTS["int4"]))[0]
+    assert choose_from(unit, engine="spatial").folds == choose_from(unit, 4, 6, engine="spatial").folds
+    with pytest.raises(PlanError, match="fc1: pe 2 and simd 6, but the spatial engine has no other fold than all"):
+        choose_from(unit, 2, engine="spatial")
