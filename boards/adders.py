@@ -23,9 +23,12 @@ endmodule
 """
 
 
-def keep_adders(top: str) -> list[str]:
-    """Passes for a design that has such sums, flattened from ``top``, with ``TECHMAP`` in the file ``FILE``."""
+def prepare(verilog: str, top: str) -> list[str]:
+    """The passes before those of the family, of which those for sums need ``TECHMAP`` in the file ``FILE``."""
+    check = f"hierarchy -check -top {top}"
+    if SUM not in verilog:
+        return [check]
     return [
-        f"hierarchy -check -top {top}", "proc", "flatten", "opt_expr", "opt_clean", "wreduce t:$add", "opt_clean",
+        check, "proc", "flatten", "opt_expr", "opt_clean", "wreduce t:$add", "opt_clean",
         f"select -set sums a:{SUM} %ci1 t:$add %i", f"techmap -map {FILE} @sums", f"setattr -set keep 1 a:{SUM}",
     ]  # fmt: skip

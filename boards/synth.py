@@ -15,7 +15,7 @@ from . import adders
 from .area import Area, check_fit, measure
 from .block_ram import absorb_output_registers
 from .carry import absorb_lookups
-from .chains import SUM, pack_chains
+from .chains import pack_chains
 from .devices import Device, find_device
 from .layers import find_layer_rates, find_layers
 from .memory_files import move_contents
@@ -190,8 +190,7 @@ def _passes(job: _Job, top: str, file: str) -> list[str]:
         mapping = f"synth_ecp5 -top {top}{no_dsp}"
     else:
         mapping = f"synth_xilinx -family {job.device.family} -top {top} -flatten -noiopad -noclkbuf{no_dsp}"
-    prepare = adders.keep_adders(top) if SUM in job.verilog else [f"hierarchy -check -top {top}"]
-    return [*prepare, mapping, "check -assert", f"write_json {file}"]
+    return [*adders.prepare(job.verilog, top), mapping, "check -assert", f"write_json {file}"]
 
 
 def _map(job: _Job, file: str) -> dict[str, Module]:
@@ -229,9 +228,9 @@ def absorb(module: Module, device: Device) -> tuple[Module, Absorbed]:
     module, memories = absorb_output_registers(module)
     module, multipliers = absorb_multiplier_registers(module)
     module, lookups = absorb_lookups(module)
-    module, _ = pack_chains(module)
+    module, sums = pack_chains(module)
     moved, places = memories.flip_flops + multipliers.flip_flops, memories.places + multipliers.places
-    return module, Absorbed(moved, places, memories.left | multipliers.left, lookups)
+    return module, Absorbed(moved, places, memories.left | multipliers.left, lookups, sums)
 
 
 def _without_sources(module: Module) -> Module:

@@ -118,14 +118,16 @@ def _begin(weights: Ints, span: Ints):
     # One row more, without a term, for outputs that are zero.
     length = np.append((digits != 0).sum(axis=(1, 2)), 0)
     inputs, most = len(span), int(length.max(initial=1))
-    rows = Rows(*(np.zeros((len(length), most), np.int64) for _ in range(3)), length.copy(), length.copy())
+    node, shift, sign = np.zeros((3, len(length), most), np.int64)
+    rows = Rows(node, shift, sign, length.copy(), length.copy())
     for row, table in enumerate(digits):
-        node, shift = np.nonzero(table)
-        for array, values in zip(rows, (node, shift, table[node, shift])):
-            array[row, : len(node)] = values
+        at, place = np.nonzero(table)
+        for array, values in zip((node, shift, sign), (at, place, table[at, place]), strict=True):
+            array[row, : len(at)] = values
     # Each sum takes two terms out of some row and puts one back.
     nodes = inputs + int(length.sum())
-    sums = Sums(*(np.zeros(nodes, np.int64) for _ in range(6)), np.array([inputs]))
+    first, second, apart, way, depth, reach = np.zeros((6, nodes), np.int64)
+    sums = Sums(first, second, apart, way, depth, reach, np.array([inputs]))
     sums.reach[:inputs] = span
     coefficients = np.zeros((2 * inputs, inputs), np.int64)
     coefficients[:inputs] = np.eye(inputs, dtype=np.int64)
@@ -139,7 +141,8 @@ def _finish(rows, sums, coefficients, reach: Bounds, row_of: Ints, shift: Ints, 
     low, high = np.minimum(*ends).sum(axis=1), np.maximum(*ends).sum(axis=1)
     is_used = row_of >= 0
     return AdderGraph(
-        inputs, *(array[inputs:count] for array in sums[:4]), sums.depth[:count], low, high,
+        inputs, sums.first[inputs:count], sums.second[inputs:count], sums.shift[inputs:count], sums.sign[inputs:count],
+        sums.depth[:count], low, high,
         np.where(is_used, rows.node[row_of, 0], -1),
         shift + np.where(is_used, rows.shift[row_of, 0], 0),
         sign * np.where(is_used, rows.sign[row_of, 0], 1),

@@ -154,21 +154,21 @@ class AdderPipeline(wiring.Component):
             m.d.comb += self.y.word_select(row, bits).eq(delay(m, value, waits, f"output_{row}"))
         return m
 
-    def _input(self, node: int) -> Value:
+    def _input(self, node: int) -> Bits:
         return self.x.word_select(node, self._x_type.bits)[: self._stored[node].bits]
 
-    def _field(self, operand: Operand, stage: int, values: list[dict[int, Bits]]) -> Value:
+    def _field(self, operand: Operand, stage: int, values: list[dict[int, Bits]]) -> Bits:
         """The bits that an operand adds."""
         bits = self._stored[operand.node].bits
         flipped = (1 << bits) - 1 if operand.is_inverted else 0
         if operand.node < self._graph.inputs and self._graph.low[operand.node] < 0:
             flipped ^= 1 << (bits - 1)  # so that the lowest number is the lowest of its codes
-        value = Value.cast(values[operand.node][stage])
+        value: Bits = Value.cast(values[operand.node][stage])
         if flipped in (0, (1 << bits) - 1):
             return ~value if flipped else value
         return Cat(~bit if flipped >> place & 1 else bit for place, bit in enumerate(value))
 
-    def _sum(self, m: Module, node: int, stage: int, values: list[dict[int, Bits]]) -> Value:
+    def _sum(self, m: Module, node: int, stage: int, values: list[dict[int, Bits]]) -> Bits:
         one, two, _ = self._operands(node, -1 if self._stored[node].is_down else 1)
         below, above = self._field(one, stage, values), self._field(two, stage, values)
         if two.shift >= len(below):
@@ -178,7 +178,7 @@ class AdderPipeline(wiring.Component):
         m.d.comb += total.eq(below[two.shift :] + above)
         return Cat(below[: two.shift], total)
 
-    def _sum_output(self, m: Module, row: int, output: Output, stage: int, values: list[dict[int, Bits]]) -> Value:
+    def _sum_output(self, m: Module, row: int, output: Output, stage: int, values: list[dict[int, Bits]]) -> Bits:
         """The bits below the sum pass by it."""
         width, constant = self._y_type.bits, output.constant
         fields = [Cat(Const(0, part.shift), self._field(part, stage, values)) for part in output.operands]
@@ -204,15 +204,15 @@ def _sum_attributes(output: Output) -> dict[str, int]:
     return {SUM: output.level} | ({CARRIES: 1} if output.carries else {})
 
 
-def _extend(value: Value, width: int) -> Value:
+def _extend(value: Bits, width: int) -> Bits:
     return Cat(value, Const(0, max(0, width - len(value))))[:width]
 
 
-def _add(one: Value, two: Value, constant: int) -> Value:
+def _add(one: Bits, two: Bits, constant: int) -> Bits:
     """one + two + constant, all of one width, as a sum of two."""
     if not constant:
         return one + two
     bits = [constant >> place & 1 for place in range(len(one))]
-    ones = Cat(a ^ b ^ k for a, b, k in zip(one, two, bits))
-    twos = Cat(a | b if k else a & b for a, b, k in zip(one, two, bits))
+    ones: Bits = Cat(a ^ b ^ k for a, b, k in zip(one, two, bits))
+    twos: Bits = Cat(a | b if k else a & b for a, b, k in zip(one, two, bits))
     return ones + Cat(Const(0, 1), twos)[: len(one)]
