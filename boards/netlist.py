@@ -16,12 +16,14 @@ Readers = Mapping[Bit, list[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class Absorbed:
-    """What an edit did: flip-flops removed, blocks or their ports changed, and those left as they were, with why."""
+    """What an edit did: flip-flops removed, blocks or their ports changed, and those left as they were, with why;
+    lookup tables moved into carry cells; carry chains that are no more, for their sums share others."""
 
     flip_flops: int
     places: int
     left: dict[str, str]
     lookups: int = 0
+    sums: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import BuildError, PlanError, ToolError
+from . import adders
 from .area import Area, check_fit, measure
 from .block_ram import absorb_output_registers
 from .carry import absorb_lookups
+from .chains import pack_chains
 from .devices import Device, find_device
 from .layers import find_layer_rates, find_layers
 from .memory_files import move_contents
@@ -157,12 +159,14 @@ def _hand_over(work: Path, folder: Path) -> None:
 
 def _synthesize(job: _Job, clock_mhz: float, seeds: Sequence[int]) -> SynthReport:
     (job.work / DESIGN).write_text(job.verilog)
+    (job.work / adders.FILE).write_text(adders.TECHMAP)
     with ThreadPoolExecutor(max_workers=job.jobs) as pool:
         layers = pool.submit(_measure_layers, job)
         whole = pool.submit(lambda: _map(job, NETLIST)[job.top])
         core, areas = whole.result(), layers.result()
+    core, absorbed = absorb(core, job.device)
     belongs = find_layers(core["cells"], job.verilog, DESIGN, job.top, job.layers)
-    core, absorbed = absorb(_without_sources(core), job.device)
+    core = _without_sources(core)
     (job.work / NETLIST).write_text(json.dumps({"modules": {job.top: core}}))
     area = measure(count_cells({job.top: core}, job.top), job.device)
     check_fit(area, job.device)
@@ -186,7 +190,7 @@ def _passes(job: _Job, top: str, file: str) -> list[str]:
         mapping = f"synth_ecp5 -top {top}{no_dsp}"
     else:
         mapping = f"synth_xilinx -family {job.device.family} -top {top} -flatten -noiopad -noclkbuf{no_dsp}"
-    return [f"hierarchy -check -top {top}", mapping, "check -assert", f"write_json {file}"]
+    return [*adders.prepare(job.verilog, top), mapping, "check -assert", f"write_json {file}"]
 
 
 def _map(job: _Job, file: str) -> dict[str, Module]:
@@ -224,8 +228,9 @@ def absorb(module: Module, device: Device) -> tuple[Module, Absorbed]:
     module, memories = absorb_output_registers(module)
     module, multipliers = absorb_multiplier_registers(module)
     module, lookups = absorb_lookups(module)
+    module, sums = pack_chains(module)
     moved, places = memories.flip_flops + multipliers.flip_flops, memories.places + multipliers.places
-    return module, Absorbed(moved, places, memories.left | multipliers.left, lookups)
+    return module, Absorbed(moved, places, memories.left | multipliers.left, lookups, sums)
 
 
 def _without_sources(module: Module) -> Module:

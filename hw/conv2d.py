@@ -7,11 +7,12 @@ from ..errors import PlanError
 from ..ir.conv2d import Conv2d
 from ..ir.graph import Bounds, TensorType
 from .depthwise import build_depthwise, reach_of_windows
-from .engines import build_product, takes_windows_once
+from .engines import WHOLE, build_product, takes_windows_once
 from .part import Part
 from .plan import LayerPlan
 from .product import Product
 from .unit import Unit
+from .whole_windows import build_whole_conv2d
 from .window import sliding_window
 
 
@@ -23,6 +24,8 @@ def build_conv2d(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> S
     """
     node = unit.nodes[0]
     assert isinstance(node, Conv2d)
+    if fold.engine in WHOLE:
+        return build_whole_conv2d(unit, fold, bounds)
     if node.is_depthwise:
         return build_depthwise(unit, fold, bounds)
     rows, columns, _ = node.shape(unit.source)

@@ -7,9 +7,17 @@ from .mac import MacStage
 from .plan import LayerPlan
 from .product import Product
 from .serial import SerialStage
+from .spatial import SpatialStage
 from .stage import Stage
 
-ENGINES: Mapping[str, Callable[[Product, LayerPlan], Stage]] = {"mac": MacStage, "serial": SerialStage}
+ENGINES: Mapping[str, Callable[[Product, LayerPlan], Stage]] = {
+    "mac": MacStage,
+    "serial": SerialStage,
+    "spatial": SpatialStage,
+}
+
+# Those that take all inputs of a product in one beat, of a convolution the whole window, and give all outputs in one.
+WHOLE = ("spatial",)
 
 
 def takes_windows_once(fold: LayerPlan) -> bool:

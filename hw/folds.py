@@ -15,7 +15,8 @@ from .fold import Fold, Space
 from .plan import Engine, Order
 from .pool import axes_of
 from .serial_folds import serial_space
-from .sliding import Sliding
+from .sliding import sliding_of
+from .spatial_folds import SPATIAL_SPACES
 from .unit import Unit
 
 MATRICES = ("dense", "conv", "depthwise")
@@ -117,7 +118,7 @@ def _conv(unit: Unit, order: Order = "output") -> Space:
     """A window beat after the other; where simd is more than a pixel has, several pixels of the window at once."""
     node, source, windows = unit.nodes[0], unit.source, unit.result.pixels
     assert isinstance(node, Conv2d)
-    sliding = _sliding(unit)
+    sliding = sliding_of(unit.nodes[0], unit.source)
     taps, inputs, outputs = prod(node.kernel), source.channels // node.groups, node.outputs // node.groups
 
     def fold(pe: int, simd: int) -> Fold:
@@ -144,16 +145,6 @@ def _conv(unit: Unit, order: Order = "output") -> Space:
     return Space(_sizes(outputs), [*_sizes(inputs), *more], fold, which, of_simd)
 
 
-def _sliding(unit: Unit) -> Sliding:
-    """The windows that the unit's first operator sees, as its stages do."""
-    node = unit.nodes[0]
-    assert isinstance(node, Conv2d | Pool2d)
-    rows, columns, _ = node.shape(unit.source)
-    dilation = node.dilation if isinstance(node, Conv2d) else (1, 1)
-    sliding = Sliding(unit.source, rows, columns, node.kernel, node.stride, dilation, node.padding, 0)
-    return sliding if sliding.is_in_order else sliding.pad()
-
-
 def _depthwise(unit: Unit) -> Space:
     return _channels(unit, _windowed(unit), multiplies=True)
 
@@ -167,7 +158,7 @@ def _pool(unit: Unit) -> Space:
 
 def _windowed(unit: Unit) -> int:
     """Slots per group of channels of a reader of windows, or of what fills its buffer."""
-    sliding = _sliding(unit)
+    sliding = sliding_of(unit.nodes[0], unit.source)
     return max(unit.result.pixels * sliding.taps, sliding.image.pixels)
 
 
@@ -229,6 +220,7 @@ ENGINE_SPACES: Mapping[str, Mapping[str, Callable[..., Space]]] = {
         "conv": partial(serial_space, _conv),
         "depthwise": partial(serial_space, _depthwise),
     },
+    "spatial": SPATIAL_SPACES,
 }
 
 # The same, for layers whose order is "input".

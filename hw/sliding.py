@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..ir.graph import Ints, IntType, TensorType
+from ..ir.conv2d import Conv2d
+from ..ir.graph import Ints, IntType, Node, TensorType
+from ..ir.pool import Pool2d
 from ..ir.windows import NO_PADDING, Pair, Sides, pad_image, view_windows
 
 
@@ -61,3 +63,12 @@ class Sliding:
         top, left, bottom, right = self.padding
         image = TensorType((height + top + bottom, width + left + right, channels), self.dtype)
         return replace(self, image=image, padding=NO_PADDING)
+
+
+def sliding_of(node: Node, source: TensorType) -> Sliding:
+    """The windows that an operator sees, as its stages do: over the padded image where its own are out of order."""
+    assert isinstance(node, Conv2d | Pool2d)
+    rows, columns, _ = node.shape(source)
+    dilation = node.dilation if isinstance(node, Conv2d) else (1, 1)
+    sliding = Sliding(source, rows, columns, node.kernel, node.stride, dilation, node.padding, 0)
+    return sliding if sliding.is_in_order else sliding.pad()

@@ -4,19 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from ..errors import PlanError
 from ..ir.graph import Ints
+from .compiled import compiled
 from .timing import Deadlock, Need, Process
-
-
-def _compiled(function):
-    """Machine code, kept on disk for the next run where some folder for it can be written."""
-    try:
-        return njit(cache=True)(function)
-    except RuntimeError:  # numba's, when it finds no such folder
-        return njit(function)
 
 
 class Network(NamedTuple):
@@ -122,7 +114,7 @@ def _describe_waits(processes: Sequence[Process], blocker: Ints, stuck: int) -> 
     return f"deadlock: {', '.join(waits)}; make a queue on this circle deeper"
 
 
-@_compiled
+@compiled
 def issue_all(net: Network, times: Ints, done: Ints, blocker: Ints) -> int:
     """Fill ``times``; returns -1, or a process whose waits, followed along ``blocker``, lead to no issue.
 
@@ -177,7 +169,7 @@ def issue_all(net: Network, times: Ints, done: Ints, blocker: Ints) -> int:
         p = int(wanted_one)
 
 
-@_compiled
+@compiled
 def slowest_circle(net: Network, times: Ints, p: int) -> tuple[int, int, Ints]:
     """Follow what delayed the last slot of ``p`` back to the start, without stall patterns.
 
@@ -204,7 +196,7 @@ def slowest_circle(net: Network, times: Ints, p: int) -> tuple[int, int, Ints]:
     return best_cycles, best_frames, np.unique(way_process[best_from : best_to + 1])
 
 
-@_compiled
+@compiled
 def _cause(net: Network, times: Ints, p: int, i: int) -> tuple[int, int]:
     """Process and index of a slot that slot ``i`` of ``p`` had to wait for up to its last cycle; index -1 if none."""
     time = times[net.first[p] + i]

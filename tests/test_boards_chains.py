@@ -1,0 +1,125 @@
+"""Sums that share a carry chain give what each gave in a chain of its own, for all numbers that do not carry."""
+
+from itertools import count
+
+import numpy as np
+import pytest
+
+from espalier.boards import chains
+from espalier.boards.chains import pack_chains
+
+ADD = 0x96AA
+CONSTANTS = {"0": 0, "1": 1, "x": 0}
+
+
+def cell(halves, carry_in, carry_out):
+    """halves: for each of two, the nets on A and B and of the sum."""
+    wires = {"CIN": [carry_in], "COUT": [carry_out]}
+    for number, (a, b, total) in enumerate(halves):
+        wires |= {f"A{number}": [a], f"B{number}": [b], f"C{number}": ["0"], f"D{number}": ["1"], f"S{number}": [total]}
+    parameters = {"INIT0": f"{ADD:016b}", "INIT1": f"{ADD:016b}", "INJECT1_0": "NO", "INJECT1_1": "NO"}
+    directions = {port: "output" if port in ("S0", "S1", "COUT") else "input" for port in wires}
+    made = {"type": "CCU2C", "parameters": parameters, "attributes": {}}
+    return made | {"connections": wires, "port_directions": directions}
+
+
+def adders(widths, group=lambda index: "1", carries=()):
+    """A module with a sum of two inputs for each width, which has no more bits than these, and its operands' nets."""
+    nets, cells, netnames, operands, outputs = count(2), {}, {}, [], []
+    for index, width in enumerate(widths):
+        a, b, total = ([next(nets) for _ in range(width)] for _ in range(3))
+        carry = "0"
+        for place in range(0, width, 2):
+            halves = [(a[i], b[i], total[i]) if i < width else ("0", "0", next(nets)) for i in (place, place + 1)]
+            cells[f"p.sum_{index}_{place}"] = cell(halves, carry, following := next(nets))
+            carry = following
+        attributes = {chains.SUM: group(index)} | ({chains.CARRIES: "1"} if index in carries else {})
+        netnames[f"p.sum_{index}"] = {"bits": total, "attributes": attributes}
+        operands.append((a, b, total))
+        outputs += total
+    ports = {"y": {"direction": "output", "bits": outputs}}
+    return {"attributes": {}, "ports": ports, "cells": cells, "netnames": netnames}, operands
+
+
+def behave(module, values):
+    """The values of all nets."""
+    values = dict(values) | CONSTANTS
+    waiting = list(module["cells"].values())
+    while waiting:
+        ready = [cell for cell in waiting if cell["connections"]["CIN"][0] in values]
+        assert ready, "a chain that does not begin"
+        waiting = [cell for cell in waiting if cell not in ready]
+        for found in ready:
+            wires, carry = found["connections"], values[found["connections"]["CIN"][0]]
+            for half in (0, 1):
+                a, b, c, d = (values[wires[f"{pin}{half}"][0]] for pin in "ABCD")
+                init = int(found["parameters"][f"INIT{half}"], 2)
+                propagates = init >> (a + 2 * b + 4 * c + 8 * d) & 1
+                values[wires[f"S{half}"][0]] = propagates ^ carry
+                carry = carry if propagates else init >> (a + 2 * b) & 1
+            values[wires["COUT"][0]] = carry
+    return values
+
+
+def drive(operands, rng, may_carry):
+    """Random values of all operands; those that may not carry out of their last bit do not."""
+    values, totals = {}, []
+    for index, (a, b, total) in enumerate(operands):
+        one = int(rng.integers(0, 1 << len(a)))
+        two = int(rng.integers(0, 1 << len(a) if index in may_carry else (1 << len(a)) - one))
+        values |= {net: one >> place & 1 for place, net in enumerate(a)}
+        values |= {net: two >> place & 1 for place, net in enumerate(b)}
+        totals.append((total, (one + two) % (1 << len(a))))
+    return values, totals
+
+
+@pytest.mark.parametrize("carries", [(), (0, 3), range(9)])
+@pytest.mark.parametrize("longest", [4, 13, 32])
+def test_packed_sums_are_the_sums(longest, carries, monkeypatch):
+    monkeypatch.setattr(chains, "LONGEST_CHAIN", longest)
+    module, operands = adders([3, 4, 1, 7, 8, 2, 9, 5, 6], carries=carries)
+    packed, fewer = pack_chains(module)
+    assert (fewer > 2) == (longest > 4)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        values, totals = drive(operands, rng, carries)
+        found = behave(packed, values)
+        assert [sum(found[net] << place for place, net in enumerate(total)) for total, _ in totals] == [
+            value for _, value in totals
+        ]
+
+
+def test_sums_that_carry_without_a_word_would_disturb_their_neighbours():
+    module, operands = adders([4] * 6)
+    packed, _ = pack_chains(module)
+    values, totals = drive(operands, np.random.default_rng(1), range(6))
+    found = behave(packed, values)
+    assert [sum(found[net] << place for place, net in enumerate(total)) for total, _ in totals] != [
+        value for _, value in totals
+    ]
+
+
+def test_a_chain_takes_no_more_halves_than_it_has():
+    packed, fewer = pack_chains(adders([7] * 10)[0])
+    assert (fewer, len(packed["cells"])) == (7, 2 * 14 + 7)
+
+
+def test_sums_of_other_depths_or_pipelines_share_no_chain():
+    module, _ = adders([4] * 4, group=lambda index: f"{index + 1:b}")
+    assert pack_chains(module) == (module, 0)
+    module, _ = adders([4] * 2)
+    module["netnames"]["q.sum_1"] = module["netnames"].pop("p.sum_1")
+    assert pack_chains(module) == (module, 0)
+
+
+def test_a_carry_that_is_read_keeps_its_chain():
+    module, _ = adders([4, 4, 4])
+    module["ports"]["carry"] = {"direction": "output", "bits": module["cells"]["p.sum_1_2"]["connections"]["COUT"]}
+    packed, fewer = pack_chains(module)
+    assert (fewer, {"p.sum_1_0", "p.sum_1_2"} <= set(packed["cells"])) == (1, True)
+
+
+def test_every_output_of_a_cell_has_a_net_of_its_own():
+    packed, _ = pack_chains(adders([3, 4, 1, 7], carries=(0,))[0])
+    nets = [cell["connections"][port][0] for cell in packed["cells"].values() for port in ("S0", "S1", "COUT")]
+    assert len(set(nets)) == len(nets) and all(isinstance(net, int) for net in nets)
