@@ -5,11 +5,16 @@ from collections.abc import Callable, Mapping
 
 from .mac import MacStage
 from .plan import LayerPlan
+from .popcount import PopcountStage
 from .product import Product
 from .serial import SerialStage
 from .stage import Stage
 
-ENGINES: Mapping[str, Callable[[Product, LayerPlan], Stage]] = {"mac": MacStage, "serial": SerialStage}
+ENGINES: Mapping[str, Callable[[Product, LayerPlan], Stage]] = {
+    "mac": MacStage,
+    "popcount": PopcountStage,
+    "serial": SerialStage,
+}
 
 
 def build_product(product: Product, fold: LayerPlan) -> Stage:
