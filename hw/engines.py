@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from .mac import MacStage
 from .plan import LayerPlan
+from .popcount import PopcountStage
 from .product import Product
 from .serial import SerialStage
 from .spatial import SpatialStage
@@ -12,6 +13,7 @@ from .stage import Stage
 
 ENGINES: Mapping[str, Callable[[Product, LayerPlan], Stage]] = {
     "mac": MacStage,
+    "popcount": PopcountStage,
     "serial": SerialStage,
     "spatial": SpatialStage,
 }

@@ -4,7 +4,7 @@
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from ..ir.graph import IntType
-from .arithmetic import DSP_CYCLES, Term, add_up, count_up, multiply, multiply_wide
+from .arithmetic import DSP_CYCLES, Term, add_up, as_value, count_up, multiply, multiply_wide
 from .carried import Carried
 from .packed_array import PackedArray
 from .packing import PackedWeights, Range, choose_packing
@@ -48,7 +48,7 @@ class MacArray:
         for output in range(self._pe):
             own = lanes.word_select(output, self._simd * self._x_type.bits) if self._is_lanewise else lanes
             factors = weights.word_select(output, self._simd * self._weights.dtype.bits)
-            sums.append(Carried(self._sum(m, own, factors, output)[0]))
+            sums.append(Carried(_as_plain(self._sum(m, own, factors, output)[0])))
         return sums
 
     def _sum(self, m: Module, inputs: Value, weights: Value, output: int) -> tuple[Term, int]:
@@ -100,3 +100,9 @@ def make_array(
         return array, packed.words, packed.bits * packed.packs * fold.simd
     array = MacArray(x_type, reach, stored, fold.pe, fold.simd, dsp=dsp, is_lanewise=product.is_lanewise)
     return array, stored.words, stored.dtype.bits * fold.pe * fold.simd
+
+
+def _as_plain(term: Term) -> Term:
+    """The term without a shift or a sign of its own: inputs of -1 and 0 make sums that are subtracted."""
+    low, high = ((-bound if term.minus else bound) << term.shift for bound in (term.low, term.high))
+    return Term(as_value(term), min(low, high), max(low, high))

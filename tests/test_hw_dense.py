@@ -38,6 +38,13 @@ def test_every_kind_of_weights_is_exact(kind, dtype, stall):
     assert_exact(graph, plan(pe=3, simd=4), random_frames(graph, 3), stall)
 
 
+@pytest.mark.parametrize("simd", [1, 2, 4])
+@pytest.mark.parametrize("multiplier", ["lut", "dsp"])
+def test_inputs_of_minus_one_and_zero_are_exact(multiplier, simd):
+    graph = dense_graph(3, 5, WEIGHTS["ternary"], IntType(1, True))
+    assert_exact(graph, plan(pe=2, simd=simd, multiplier=multiplier), random_frames(graph, 4))
+
+
 @pytest.mark.parametrize("pe, simd", [(1, 1), (1, 9), (5, 1), (5, 9), (2, 4), (4, 8)])
 def test_every_fold_is_exact(pe, simd):
     graph = dense_graph(5, 9, WEIGHTS["int4"])
