@@ -7,9 +7,6 @@ import numpy as np
 
 from ..ir.graph import Bounds, Ints
 
-# Sums that a row may have on its longest way, beyond those that its terms need at least.
-SPARE_DEPTH = 1
-
 # How much less a cell counts that leaves no bit less, in quarters, the one that is best most often first.
 IDLENESS = (4, 3, 5)
 
@@ -57,19 +54,19 @@ class AdderGraph:
         return (np.where(self.node[:, None] < 0, 0, made) + self.constants[:, None]).T
 
 
-def build_adder_graph(weights: Ints, reach: Bounds, depth: int | None = None) -> AdderGraph:
+def build_adder_graph(weights: Ints, reach: Bounds, levels: int = 1) -> AdderGraph:
     """The graph of ``weights`` (outputs, inputs) for inputs within ``reach``.
 
-    depth: sums on the longest way, at least what the longest row needs; default one more than that. Several
-    preferences among equal savings are tried where that takes no time, and the one of fewest cells is kept.
+    Its depth, the sums on the longest way, is the least multiple of ``levels`` that the longest row allows. Several
+    ways to choose what is shared are tried where that takes no time, and the graph of fewest cells is kept.
     """
     digits = sum(int((part >> place & 1).sum()) for part in signed_digits(weights) for place in range(63))
     tries = IDLENESS if digits <= MOST_DIGITS_TRIED else IDLENESS[:1]
-    graphs = [_build(weights, reach, depth, idleness) for idleness in tries]
+    graphs = [_build(weights, reach, levels, idleness) for idleness in tries]
     return min(graphs, key=lambda graph: int(graph.cells.sum()))
 
 
-def _build(weights: Ints, reach: Bounds, depth: int | None, idleness: int) -> AdderGraph:
+def _build(weights: Ints, reach: Bounds, levels: int, idleness: int) -> AdderGraph:
     from .share_sums import share, sum_row  # loads numba
 
     fixed, span = reach.low == reach.high, reach.high - reach.low
@@ -77,7 +74,7 @@ def _build(weights: Ints, reach: Bounds, depth: int | None, idleness: int) -> Ad
     unlike, row_of, shift, sign = _find_unlike_rows(np.where(fixed, 0, weights))
     rows, sums, coefficients = _begin(unlike, span)
     needed = max((int(weight - 1).bit_length() for weight in rows.weight), default=0)
-    most = 1 << max(needed, depth if depth is not None else needed + SPARE_DEPTH)
+    most = 1 << levels * -(-needed // levels)
     coefficients = share(rows, sums, coefficients, span, most, idleness)
     ending = int(np.maximum(rows.length - 1, 0).sum())
     coefficients = np.concatenate([coefficients[: sums.count[0]], np.zeros((ending, len(span)), np.int64)])

@@ -1,16 +1,19 @@
 # amaranth: UnusedElaboratable=no
-"""The ``spatial`` engine: a whole layer as a graph of adders whose weights are constants; a vector a cycle."""
+"""The ``spatial`` engine: whole layers as graphs of adders whose weights are constants; a vector a cycle."""
+
+from collections.abc import Sequence
 
 import numpy as np
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module, Value
 
 from ..ir.graph import Bounds
+from ..ir.requantize import Requantize
 from .adder_graph import build_adder_graph
 from .adder_pipeline import AdderPipeline
 from .arithmetic import delay
 from .finish import Finish, begin
-from .plan import LayerPlan
 from .product import Product
+from .shift_clip import ShiftClip, shift_rows
 from .stage import Stage
 from .stream import Beats, split
 from .timing import Schedule
@@ -19,31 +22,56 @@ from .timing import Schedule
 LEVELS = 2
 
 
-class SpatialStage(Stage):
-    """Takes all inputs of a product in one beat and emits all of its outputs in one beat: each slot is a vector."""
+class SpatialLayer:
+    """One product and the function of its sums, a vector a cycle: takes it ``cycles`` before it gives ``y_type``s."""
 
-    def __init__(self, product: Product, fold: LayerPlan):
+    def __init__(self, product: Product):
         outputs, positions, channels = product.weights.shape
-        inputs = positions * channels
-        reach = Bounds(*(np.tile(ends, inputs // len(ends)) for ends in (product.reach.low, product.reach.high)))
-        graph = build_adder_graph(product.weights.reshape(outputs, inputs), reach)
-        starts, function, sums = begin(product.function, np.zeros(outputs, np.int64), product.sums)
-        self._finish = Finish(function, outputs, sums, product.result)
-        self._sums = AdderPipeline(graph, product.x_type, starts, self._finish.x_type, LEVELS)
-        self._summed = max(self._sums.cycles, self._finish.lead)
+        self._x_type, self.inputs, self.outputs = product.x_type, positions * channels, outputs
+        weights = product.weights.reshape(outputs, -1)
+        reach = Bounds(*(np.tile(ends, self.inputs // len(ends)) for ends in (product.reach.low, product.reach.high)))
+        rows = shift_rows(product.function, weights, product.sums) if isinstance(product.function, Requantize) else None
+        if isinstance(product.function, Requantize) and rows:
+            weights, starts, self._way_out = rows.rows, rows.starts, ShiftClip(product.function, rows)
+        else:
+            starts, function, sums = begin(product.function, np.zeros(outputs, np.int64), product.sums)
+            self._way_out = Finish(function, outputs, sums, product.result)
+        graph = build_adder_graph(weights, reach, LEVELS)
+        self._sums = AdderPipeline(graph, product.x_type, starts, self._way_out.x_type, LEVELS)
+        # A function may count its groups, of which there is one, before it has the sums.
+        self._summed = max(self._sums.cycles, self._way_out.lead)
+        self.cycles, self.y_type = self._summed + self._way_out.cycles, self._way_out.y_type
+
+    def build(self, m: Module, x: Value, done: Sequence[Value]) -> Value:
+        """done: whether a vector has come so far, from that of ``x`` on."""
+        m.submodules.sums = sums = self._sums
+        m.d.comb += sums.x.eq(delay(m, x, self._summed - sums.cycles, "waiting"))
+        totals = split(sums.y, self.outputs, self._way_out.x_type)
+        return Value.cast(Cat(*self._way_out.build(m, totals, done[self._summed - self._way_out.lead :])))
+
+
+class SpatialStage(Stage):
+    """Takes all inputs of the first product in one beat and emits all outputs of the last one in one beat; each slot is
+    a vector. The products are one pipeline: no queue lies between them."""
+
+    def __init__(self, products: Sequence[Product]):
+        self._layers = [SpatialLayer(product) for product in products]
         # One cycle more: the queue's own.
-        self.latency = self._summed + self._finish.cycles + 1
-        every = np.ones(product.pixels, bool)
+        self.latency = sum(layer.cycles for layer in self._layers) + 1
+        every = np.ones(products[0].pixels, bool)
         self.schedule = Schedule(takes={"x": every}, starts={"y": every})
-        super().__init__({"x": Beats(inputs, product.x_type)}, Beats(outputs, self._finish.y_type))
+        first, last = self._layers[0], self._layers[-1]
+        super().__init__({"x": Beats(first.inputs, products[0].x_type)}, Beats(last.outputs, last.y_type))
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.sums = sums = self._sums
         done = [self.issue(m, takes=1, starts=1)]
         for cycle in range(self.latency - 1):
             done.append(delay(m, done[-1], 1, f"done_{cycle}", reset=True))
-        m.d.comb += sums.x.eq(delay(m, self.x.payload, self._summed - sums.cycles, "waiting"))
-        totals = split(sums.y, self._finish.lanes, self._finish.x_type)
-        self.emit(m, done[-1], self._finish.build(m, totals, done[self._summed - self._finish.lead :]))
+        vector, start = self.x.payload, 0
+        for number, layer in enumerate(self._layers):
+            m.submodules[f"layer_{number}"] = inner = Module()
+            vector = layer.build(inner, vector, done[start:])
+            start += layer.cycles
+        self.emit(m, done[-1], split(vector, self.lanes_out, self.y_type))
         return m

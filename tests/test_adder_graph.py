@@ -26,8 +26,7 @@ def test_graph_is_the_matrix(data):
     weights *= rng.random(weights.shape) < data.draw(st.sampled_from([0.1, 0.5, 1.0]))
     low = rng.integers(-9, 9, inputs)
     ends = Bounds(low, low + rng.integers(0, 20, inputs))
-    depth = data.draw(st.sampled_from([None, 0, 6, 20]))
-    graph = build_adder_graph(weights, ends, depth)
+    graph = build_adder_graph(weights, ends, data.draw(st.integers(1, 9)))
     x = rng.integers(ends.low, ends.high, (50, inputs), endpoint=True)
     x[0], x[1] = ends.low, ends.high
     np.testing.assert_array_equal(graph.evaluate(x), x @ weights.T)
@@ -44,15 +43,15 @@ def test_ranges_are_those_that_occur():
     assert graph.high.tolist() == [value.max() for value in values]
 
 
-@pytest.mark.parametrize("spare", range(4))
-def test_depth_is_bounded(spare):
-    weights = np.random.default_rng(spare).integers(-8, 8, (16, 24))
+@pytest.mark.parametrize("levels", range(1, 5))
+def test_depth_is_bounded(levels):
+    weights = np.random.default_rng(levels).integers(-8, 8, (16, 24))
     digits = [sum(int(value).bit_count() for part in signed_digits(row) for value in part) for row in weights]
     needed = (max(digits) - 1).bit_length()
-    graph = build_adder_graph(weights, reach(24), needed + spare)
+    graph = build_adder_graph(weights, reach(24), levels)
     places = zip(graph.first, graph.second, graph.depth[24:], strict=True)
     assert all(depth == max(graph.depth[first], graph.depth[second]) + 1 for first, second, depth in places)
-    assert graph.depth.max() <= needed + spare
+    assert graph.depth.max() <= levels * -(-needed // levels) < needed + levels
 
 
 def test_digits_have_no_neighbours():
