@@ -14,6 +14,7 @@ from ..ir.ranges import find_bounds
 from . import stream
 from .convert import convert_lanes
 from .fork import ForkStage
+from .join_layers import join_layers
 from .operators import STAGES, Unit, made_as, units
 from .part import Part, View
 from .plan import LayerPlan, Plan
@@ -179,7 +180,8 @@ class Design:
         parts: dict[str, Sequence[Part]] = {}
         lanes: dict[str, int] = {}
         inputs = {port.name for port in self.graph.inputs}
-        for unit in sorted(self.units, key=lambda unit: unit.takes_any_lanes):
+        joined = join_layers(self.graph, self.units, lambda name: self.layer(name).engine)
+        for unit in sorted(joined, key=lambda unit: unit.takes_any_lanes):
             fold, tensors = self.layer(unit.name), [made_as(self.graph, name) for name in unit.inputs]
             if unit.takes_any_lanes:
                 unit = replace(
@@ -194,7 +196,7 @@ class Design:
             for tensor, reader in zip(tensors, _readers_of(found[0])):
                 if reader.lanes and tensor in inputs:
                     lanes.setdefault(tensor, min(reader.lanes, self.graph.tensors[tensor].channels))
-        return [(unit, parts[unit.name]) for unit in self.units]
+        return [(unit, parts[unit.name]) for unit in joined]
 
     def _check_names(self) -> None:
         """Raise GraphError where a port or a process would take the place of another."""

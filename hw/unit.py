@@ -56,6 +56,17 @@ class Unit:
         return self.nodes[1] if len(self.nodes) > 1 else None
 
     @property
+    def layers(self) -> list[tuple[Dense, Node | None]]:
+        """Of one dense layer, or of several that are joined: each, and what it applies to its sums."""
+        found: list[tuple[Dense, Node | None]] = []
+        for node in self.nodes:
+            if isinstance(node, Dense):
+                found.append((node, None))
+            else:
+                found[-1] = found[-1][0], node
+        return found
+
+    @property
     def kind(self) -> str:
         node = self.nodes[0]
         if isinstance(node, Conv2d) and node.is_depthwise:

@@ -1,8 +1,9 @@
-"""Runs a mapped ECP5 netlist of LUT4, CCU2C and flip-flops in numpy, cycle after cycle, many runs at once."""
+"""Runs a mapped ECP5 netlist of logic, carry cells and flip-flops in numpy, cycle after cycle, many runs at once."""
 
 import numpy as np
 
 PINS = "ABCD"
+LOGIC = ("LUT4", "CCU2C", "PFUMX", "L6MUX21")
 
 
 def run(module, inputs):
@@ -30,8 +31,8 @@ def run(module, inputs):
 
 
 def _in_order(module, known):
-    waiting = [cell for cell in module["cells"].values() if cell["type"] in ("LUT4", "CCU2C")]
-    others = {cell["type"] for cell in module["cells"].values()} - {"LUT4", "CCU2C", "TRELLIS_FF", "$scopeinfo"}
+    waiting = [cell for cell in module["cells"].values() if cell["type"] in LOGIC]
+    others = {cell["type"] for cell in module["cells"].values()} - {*LOGIC, "TRELLIS_FF", "$scopeinfo"}
     assert not others, others
     order = []
     while waiting:
@@ -64,6 +65,10 @@ def _evaluate(cell, values):
     if cell["type"] == "LUT4":
         pins = [values[wires[pin][0]] if wires.get(pin) else values["0"] for pin in PINS]
         values[wires["Z"][0]] = _look_up(int(parameters["INIT"], 2), pins)
+        return
+    if cell["type"] in ("PFUMX", "L6MUX21"):
+        chosen, if_set, if_clear = ("C0", "ALUT", "BLUT") if cell["type"] == "PFUMX" else ("SD", "D1", "D0")
+        values[wires["Z"][0]] = np.where(*(values[wires[pin][0]] for pin in (chosen, if_set, if_clear)))
         return
     carry = values[wires["CIN"][0]]
     for half in (0, 1):

@@ -1,5 +1,7 @@
 """The spatial engine: exact values at the predicted cycles, a vector a cycle, for every form of weights and inputs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,8 @@ from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
 from espalier.ir.conv2d import Conv2d
 from espalier.ir.dense import Dense
-from espalier.ir.graph import IntType
+from espalier.ir.flatten import Flatten
+from espalier.ir.graph import IntType, Output
 from espalier.ir.requantize import Requantize
 from graphs import UINT4, add_dense, add_threshold, append, empty_graph, random_frames
 from hardware import assert_exact
@@ -77,10 +80,24 @@ def test_fused_requantization_is_exact(multiplier):
     assert_exact(graph, spatial(fc1=(3, 9)), random_frames(graph, 8), 0.2)
 
 
-def test_layers_in_a_row_are_exact_under_stalls():
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+def test_layers_in_a_row_are_one_stage(stall):
     rng = np.random.default_rng(5)
     graph = add_dense(add_threshold(add_dense(empty_graph((13,)), rng, 11, 3), rng, 2), rng, 6, 1)
-    assert_exact(graph, spatial(fc0=(11, 13), fc2=(6, 11)), random_frames(graph, 12), 0.5, seed=3)
+    graph = add_dense(append(graph, Flatten, "flat"), rng, 4, 2)
+    design = assert_exact(graph, spatial(fc0=(11, 13), fc2=(6, 11), fc4=(4, 6)), random_frames(graph, 12), stall, 3)
+    assert list(design.stages) == ["fc0"]
+
+
+def test_layers_of_another_engine_or_with_another_reader_stay_apart():
+    rng = np.random.default_rng(5)
+    graph = add_dense(add_dense(add_dense(empty_graph((5,)), rng, 6, 3), rng, 4, 2), rng, 3, 2)
+    layers = spatial(fc0=(6, 5), fc1=(4, 6), fc2=(3, 4)).layers
+    mixed = Plan(layers={**layers, "fc1": LayerPlan("mac", 2, 3)})
+    assert "fc2" in assert_exact(graph, mixed, random_frames(graph, 4), 0.3).stages
+    branched = replace(graph, outputs=(*graph.outputs, Output("z", "fc0", (6,))))
+    design = assert_exact(branched, Plan(layers=layers), random_frames(graph, 4), 0.3)
+    assert set(design.stages) == {"fc0", "fc1", "fc0_fork"}
 
 
 def test_a_vector_leaves_in_every_cycle():
