@@ -13,7 +13,7 @@ from .adder_pipeline import AdderPipeline
 from .arithmetic import delay
 from .finish import Finish, begin
 from .product import Product
-from .shift_clip import ShiftClip, shift_rows
+from .shift_clip import ShiftClip, shift_rows, split_multiplication
 from .stage import Stage
 from .stream import Beats, split
 from .timing import Schedule
@@ -30,14 +30,14 @@ class SpatialLayer:
         self._x_type, self.inputs, self.outputs = product.x_type, positions * channels, outputs
         weights = product.weights.reshape(outputs, -1)
         reach = Bounds(*(np.tile(ends, self.inputs // len(ends)) for ends in (product.reach.low, product.reach.high)))
-        rows = shift_rows(product.function, weights, product.sums) if isinstance(product.function, Requantize) else None
-        if isinstance(product.function, Requantize) and rows:
+        if isinstance(product.function, Requantize):
+            rows = shift_rows(product.function, weights, product.sums)
             weights, starts, self._way_out = rows.rows, rows.starts, ShiftClip(product.function, rows)
         else:
             starts, function, sums = begin(product.function, np.zeros(outputs, np.int64), product.sums)
             self._way_out = Finish(function, outputs, sums, product.result)
-        graph = build_adder_graph(weights, reach, LEVELS)
-        self._sums = AdderPipeline(graph, product.x_type, starts, self._way_out.x_type, LEVELS)
+        self.graph = build_adder_graph(weights, reach, LEVELS)
+        self._sums = AdderPipeline(self.graph, product.x_type, starts, self._way_out.x_type, LEVELS)
         # A function may count its groups, of which there is one, before it has the sums.
         self._summed = max(self._sums.cycles, self._way_out.lead)
         self.cycles, self.y_type = self._summed + self._way_out.cycles, self._way_out.y_type
@@ -55,11 +55,12 @@ class SpatialStage(Stage):
     a vector. The products are one pipeline: no queue lies between them."""
 
     def __init__(self, products: Sequence[Product]):
-        self._layers = [SpatialLayer(product) for product in products]
+        self._layers = [SpatialLayer(part) for product in products for part in split_multiplication(product)]
         # One cycle more: the queue's own.
         self.latency = sum(layer.cycles for layer in self._layers) + 1
         every = np.ones(products[0].pixels, bool)
         self.schedule = Schedule(takes={"x": every}, starts={"y": every})
+        self.graphs = [layer.graph for layer in self._layers]
         first, last = self._layers[0], self._layers[-1]
         super().__init__({"x": Beats(first.inputs, products[0].x_type)}, Beats(last.outputs, last.y_type))
 

@@ -57,7 +57,7 @@ def test_netlist_gives_every_output_in_its_cycle(x_type, levels, starts, tmp_pat
     offsets = starts * rng.integers(-99, 99, 9)
     pipeline, _, y_type = make(weights, x_type, offsets, levels)
     module, absorbed = synthesize(pipeline, tmp_path)
-    assert absorbed.sums > 10
+    assert absorbed.sums > 5
     x = rng.integers(x_type.low, x_type.high, (20, 50, 16), endpoint=True)
     x[:, 0], x[:, 1] = x_type.low, x_type.high
     found = run(module, {"x": to_bits(x, x_type.bits)})["y"]
