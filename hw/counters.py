@@ -61,5 +61,18 @@ class Walk(wiring.Component):
     def _flags(m, step, size, value, first, last):
         if size == 1:
             return
+        following = Walk._is_before_last(m, size, value) if size > 2 else ~last
         with m.If(step):
-            m.d.sync += [first.eq(last), last.eq((value == size - 2) if size > 2 else ~last)]
+            m.d.sync += [first.eq(last), last.eq(following)]
+
+    @staticmethod
+    def _is_before_last(m, size, value):
+        """Of a long counter the upper bits are compared a cycle ahead: they stay as they are while the lower ones count
+        from 0 up to what they are compared with."""
+        target = size - 2
+        lower = max(3, (target & -target).bit_length())
+        if len(value) - lower <= 2:
+            return value == target
+        is_near = Signal(name=f"{value.name}_is_near", reset_less=True)
+        m.d.sync += is_near.eq(value[lower:] == target >> lower)
+        return is_near & (value[:lower] == target & ((1 << lower) - 1))

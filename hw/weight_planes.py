@@ -77,9 +77,9 @@ def choose_form(forms: Sequence[Planes], slots: Sequence[int], x_bits: int, simd
 
 
 def cost_of_lanes(signs: Signs, x_bits: int, simd: int) -> float:
-    """LUT4 of one output, as far as signs matter.
+    """About how many LUT4 one output takes, its share of the controller included.
 
     A tree adds masked inputs in its carry cells; a sign for each weight costs a table for every second input.
     """
-    rest = 3 * x_bits + 12
+    rest = 4 * x_bits + 20
     return x_bits * simd * (1.5 if signs == "weight" else 1.0) + rest
