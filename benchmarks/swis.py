@@ -19,6 +19,7 @@ from typing import Any
 
 from markdown_tables import spread, table
 from swis_rows import BITS, Bench, Row
+from swis_slots import ORDERS, slots_per_tile
 
 from espalier.errors import EspalierError
 from espalier.quant.bits import FLOAT
@@ -65,11 +66,10 @@ AT_ONCE = 4
 KINDS = {  # of columns: consecutive, group
     "SWIS-C M=4": (True, 4), "SWIS M=4": (False, 4), "SWIS-C M=16": (True, 16), "SWIS M=16": (False, 16),
 }  # fmt: skip
-FIXED = {"truncated": "truncate", "rounded": "round", "best window": "window"}
-HARDWARE = {  # in --runs: as the hardware would take it
-    "swis": Swis(2, 4), "swis-joint": Swis(2, 4, filters_at_once=AT_ONCE, joint=True),
-    "swis-double": Swis(2, 4, filters_at_once=AT_ONCE, double_shift=True),
-}  # fmt: skip
+FIXED = {"truncated": "truncate", "rounded": "round", "best window": "window", "plain, N + 1 bits": "plain"}
+TRAINED = {name: rule for name, rule in FIXED.items() if rule != "window"}
+TILE = Swis(2, 4, filters_at_once=AT_ONCE, joint=True)
+HARDWARE = {"swis": Swis(2, 4), "swis-joint": TILE, "swis-joint-double": replace(TILE, double_shift=True)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,7 +109,7 @@ def rows_of(study: Study) -> Iterator[Row]:
     for count in (count for count in study.whole if count <= 2):
         yield from (Row("swis", Swis(count, m, scheduled=False, alpha=0.0), c) for m in (4, 16) for c in (False, True))
     for count in RETRAINED:
-        for rule in ("truncate", "round"):
+        for rule in TRAINED.values():
             yield Row(rule, Swis(count, scheduled=False), epochs=study.further)
         yield from (Row("swis", swis, epochs=study.further) for swis in retrained_of(count).values())
 
@@ -151,7 +151,8 @@ class Results:
         return self.folder / "rows" / f"{name}-{seed}.json"
 
     def of(self, name: str, what: str = "score") -> list[float]:
-        return [float(read_json(path)[what]) for seed in self.seeds if (path := self.path(name, seed)).exists()]
+        found = [read_json(path) for seed in self.seeds if (path := self.path(name, seed)).exists()]
+        return [float(row[what]) for row in found if what in row]
 
 
 def real_recipe(study: Study, seed: int) -> Recipe:
@@ -175,7 +176,7 @@ def work(study: Study, folder: Path, data: Path | None, seed: int, trains: bool)
     for row in pending:
         found = bench.run(row)
         write_json(results.path(row.name, seed), found)
-        say(f"{study.recipe.name} {seed}: {row.name} {found['score']:.2f} %, error {found['rmse']:.3f}")
+        say(f"{study.recipe.name} {seed}: {row.name} {found['score']:.2f} %")
 
 
 def make_runs(study: Study, folder: Path, data: Path | None) -> None:
@@ -188,9 +189,17 @@ def make_runs(study: Study, folder: Path, data: Path | None) -> None:
             if is_possible(wanted := replace(swis, shifts=count)):
                 options = QuantizeOptions("swis", swis=wanted)
                 jobs[f"{name}-n{count:g}"] = ({"weight_bits": BITS}, options)
+    lines = []
     for name, (bits, options) in jobs.items():
-        done = quantize(source, folder / "runs" / name, changes | bits, options, data=data)
-        say(f"{folder / 'runs' / name}: {done.metrics.score:.2%}")
+        path = folder / "runs" / name
+        done = quantize(source, path, changes | bits, options, data=data)
+        found = done.swis or {}
+        figures = [found.get("average_shifts"), found.get("storage_mbit", done.metrics.weight_mbit)]
+        slots = slots_per_tile(path / "model.onnx", AT_ONCE, 4, options.swis.step if options.swis else 1)
+        say(f"{path}: {done.metrics.score:.2%}")
+        cells = ["–" if value is None else f"{value:.4g}" for value in figures]
+        lines.append([name, f"{100 * done.metrics.score:.1f}", *cells, *(f"{slots[order]:.2f}" for order in ORDERS)])
+    print(table(["run", "accuracy %", "shifts", "weights Mbit", *(f"slots, {order}" for order in ORDERS)], lines))
 
 
 def report(study: Study, results: Results) -> str:
@@ -245,10 +254,10 @@ def schedules(study: Study, results: Results) -> str:
 def retrained(study: Study, results: Results) -> str:
     lines = []
     for count in RETRAINED:
-        fixed = [Row(rule, Swis(count, scheduled=False), epochs=study.further) for rule in ("truncate", "round")]
+        fixed = [Row(rule, Swis(count, scheduled=False), epochs=study.further) for rule in TRAINED.values()]
         every = [*fixed, *(Row("swis", swis, epochs=study.further) for swis in retrained_of(count).values())]
         lines.append([f"{count:g}", *(cell(results, row) for row in every)])
-    return table(["shifts", "truncated", "rounded", *retrained_of(1)], lines)
+    return table(["shifts", *TRAINED, *retrained_of(1)], lines)
 
 
 def cell(results: Results, row: Row, *, error: bool = False) -> str:
