@@ -1,7 +1,7 @@
 """SWIS measured: accuracy at few shifts against truncation, rounding and the best window, post-training and retrained.
 
     python benchmarks/swis.py digits-cnn --work runs/swis
-    python benchmarks/swis.py resnet8 --data ../shared/data --work runs/swis
+    python benchmarks/swis.py cifar-cnn --data ../shared/data --work runs/swis
     python benchmarks/swis.py digits-cnn --work runs/swis --table
     python benchmarks/swis.py digits-cnn --work runs/swis --runs
 
@@ -14,17 +14,19 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from markdown_tables import spread, table
 from swis_rows import BITS, Bench, Row
+from swis_slots import ORDERS, slots_per_tile
 
 from espalier.errors import EspalierError
 from espalier.quant.bits import FLOAT
 from espalier.quant.data import load_dataset
 from espalier.quant.files import read_json, write_json
+from espalier.quant.networks.cnn import cnn
+from espalier.quant.networks.layers import Input
 from espalier.quant.override import override
 from espalier.quant.quantize import QuantizeOptions, quantize
 from espalier.quant.recipes import Recipe, find_recipe
@@ -35,42 +37,39 @@ from espalier.quant.train import train
 
 @dataclass(frozen=True)
 class Study:
-    """images, epochs: of the network of real numbers. further: epochs of retraining. samples: of the test set. rows:
-    patterns of their names."""
+    """epochs: of the network of real numbers. further: epochs of retraining. samples: of the test set. shifts: of the
+    rows that are not retrained."""
 
-    recipe: str
+    recipe: Recipe
     seeds: int
-    images: int | None
     epochs: int
     further: int
     samples: int
-    rows: tuple[str, ...] = ("*",)
+    shifts: tuple[float, ...] = (1, 2, 2.5, 3, 4)
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        return tuple(int(count) for count in self.shifts if count == int(count))
 
 
+CIFAR_CNN = replace(
+    find_recipe("mnist-cnn"), name="cifar-cnn", dataset="cifar10",
+    network=cnn(Input((3, 32, 32), high=255.0), (16, 32, 32), pools=2), images=10_000, flip=True, shift=(2, 2),
+)  # fmt: skip
 STUDIES = {
-    "digits-cnn": Study("digits-cnn", 5, None, 20, 3, 449),
-    "resnet8": Study(
-        "resnet8",
-        1,
-        16_000,
-        12,
-        1,
-        1000,
-        ("*-n[23]", "*-n[23]-uncorrected", "swis*-n[23]-*-even*", "swis-n*-m*-alpha1-a1", "swis-n[23]*", "*-e1"),
-    ),
+    "digits-cnn": Study(find_recipe("digits-cnn"), 3, 20, 2, 449),
+    "cifar-cnn": Study(CIFAR_CNN, 1, 8, 1, 2000, (2, 2.5, 3)),
+    "resnet8": Study(replace(find_recipe("resnet8"), images=16_000), 1, 12, 1, 2000, (2, 2.5, 3)),
 }
-WHOLE = (1, 2, 3, 4)
-SHIFTS = (1, 2, 2.5, 3, 4)
-RETRAINED = (2, 2.5, 3)
+RETRAINED = (2, 3)
 AT_ONCE = 4
 KINDS = {  # of columns: consecutive, group
     "SWIS-C M=4": (True, 4), "SWIS M=4": (False, 4), "SWIS-C M=16": (True, 16), "SWIS M=16": (False, 16),
 }  # fmt: skip
-FIXED = {"truncated": "truncate", "rounded": "round", "best window": "window"}
-HARDWARE = {  # in --runs: as the hardware would take it
-    "swis": Swis(2, 4), "swis-joint": Swis(2, 4, filters_at_once=AT_ONCE, joint=True),
-    "swis-double": Swis(2, 4, filters_at_once=AT_ONCE, double_shift=True),
-}  # fmt: skip
+FIXED = {"truncated": "truncate", "rounded": "round", "best window": "window", "plain, N + 1 bits": "plain"}
+TRAINED = {name: rule for name, rule in FIXED.items() if rule != "window"}
+TILE = Swis(2, 4, filters_at_once=AT_ONCE, joint=True)
+HARDWARE = {"swis": Swis(2, 4), "swis-joint": TILE, "swis-joint-double": replace(TILE, double_shift=True)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("network", choices=STUDIES)
     parser.add_argument("--data", type=Path, help="archive of the data set, or its folder; digits needs none")
     parser.add_argument("--work", type=Path, required=True, help="folder of results")
-    parser.add_argument("--seeds", type=int, help="0 to SEEDS - 1; default: 5, of resnet8 1")
+    parser.add_argument("--seeds", type=int, help="0 to SEEDS - 1; default: 3, on CIFAR-10 1")
     parser.add_argument("--table", action="store_true", help="only print the tables of what is there")
     parser.add_argument("--runs", action="store_true", help="make run folders of seed 0 instead")
     options = parser.parse_args(arguments)
@@ -99,31 +98,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def rows_of(study: Study) -> Iterator[Row]:
-    """Those of the study's patterns."""
-    return (row for row in _every_row(study) if any(fnmatch(row.name, pattern) for pattern in study.rows))
-
-
-def _every_row(study: Study) -> Iterator[Row]:
-    for count in WHOLE:
-        for rule in FIXED.values():
-            swis = Swis(count, scheduled=False)
-            yield from (Row(rule, swis, corrected=False), Row(rule, swis))
-    for count in SHIFTS:
-        for consecutive, group in KINDS.values():
-            swis = Swis(count, group, consecutive)
-            if count in WHOLE:
-                even = replace(swis, scheduled=False)
-                yield from (Row("swis", even, corrected=False), Row("swis", even))
-                if not consecutive:
-                    yield from (Row("swis", replace(even, alpha=0.0), corrected=c) for c in (False, True))
-            yield from (Row("swis", swis), Row("swis", swis, corrected=False))
-        yield from (Row("swis", swis) for swis in tiles_of(count).values() if swis.most(BITS - 1) >= count >= swis.step)
+    """What does not train first."""
+    for corrected in (False, True):
+        for count in study.whole:
+            yield from (Row(rule, Swis(count, scheduled=False), corrected) for rule in FIXED.values())
+            yield from (Row("swis", swis, corrected) for swis in kinds_of(count, scheduled=False).values())
+    for count in study.shifts:
+        yield from (Row("swis", swis) for swis in kinds_of(count, scheduled=True).values())
+        yield from (Row("swis", swis) for swis in tiles_of(count).values() if is_possible(swis))
+    for count in (count for count in study.whole if count <= 2):
+        yield from (Row("swis", Swis(count, m, scheduled=False, alpha=0.0), c) for m in (4, 16) for c in (False, True))
     for count in RETRAINED:
-        if count in WHOLE:
-            for rule in ("truncate", "round"):
-                yield Row(rule, Swis(count, scheduled=False), epochs=study.further)
-        for swis in retrained_of(count).values():
-            yield Row("swis", swis, epochs=study.further)
+        for rule in TRAINED.values():
+            yield Row(rule, Swis(count, scheduled=False), epochs=study.further)
+        yield from (Row("swis", swis, epochs=study.further) for swis in retrained_of(count).values())
+
+
+def kinds_of(count: float, *, scheduled: bool) -> dict[str, Swis]:
+    return {name: Swis(count, m, consecutive, scheduled=scheduled) for name, (consecutive, m) in KINDS.items()}
+
+
+def is_possible(swis: Swis) -> bool:
+    return swis.step <= swis.shifts <= swis.most(BITS - 1)
 
 
 def tiles_of(count: float) -> dict[str, Swis]:
@@ -133,7 +129,6 @@ def tiles_of(count: float) -> dict[str, Swis]:
         f"A={AT_ONCE}": tile,
         f"A={AT_ONCE}, double": replace(tile, double_shift=True),
         f"A={AT_ONCE}, joint": replace(tile, joint=True),
-        f"A={AT_ONCE}, joint, M=1": replace(tile, joint=True, group=1),
     }
 
 
@@ -141,7 +136,6 @@ def retrained_of(count: float) -> dict[str, Swis]:
     return {
         "SWIS-C M=4": Swis(count, consecutive=True),
         "SWIS M=4": Swis(count),
-        "SWIS M=16": Swis(count, 16),
         f"SWIS M=4, A={AT_ONCE}, joint": Swis(count, filters_at_once=AT_ONCE, joint=True),
     }
 
@@ -157,12 +151,13 @@ class Results:
         return self.folder / "rows" / f"{name}-{seed}.json"
 
     def of(self, name: str, what: str = "score") -> list[float]:
-        return [float(read_json(path)[what]) for seed in self.seeds if (path := self.path(name, seed)).exists()]
+        found = [read_json(path) for seed in self.seeds if (path := self.path(name, seed)).exists()]
+        return [float(row[what]) for row in found if what in row]
 
 
 def real_recipe(study: Study, seed: int) -> Recipe:
     options: dict[str, Any] = {"weight_bits": FLOAT, "activation_bits": FLOAT, "epochs": study.epochs, "seed": seed}
-    return override(find_recipe(study.recipe), images=study.images, **options)
+    return override(study.recipe, **options)
 
 
 def work(study: Study, folder: Path, data: Path | None, seed: int, trains: bool) -> None:
@@ -181,7 +176,7 @@ def work(study: Study, folder: Path, data: Path | None, seed: int, trains: bool)
     for row in pending:
         found = bench.run(row)
         write_json(results.path(row.name, seed), found)
-        say(f"{study.recipe} {seed}: {row.name} {found['score']:.2f} %, error {found['rmse']:.3f}")
+        say(f"{study.recipe.name} {seed}: {row.name} {found['score']:.2f} %")
 
 
 def make_runs(study: Study, folder: Path, data: Path | None) -> None:
@@ -189,62 +184,68 @@ def make_runs(study: Study, folder: Path, data: Path | None) -> None:
     train(real_recipe(study, 0), source := folder / "real-0", data=data)
     changes: dict[str, Any] = {"activation_bits": BITS}
     jobs = {f"plain-w{bits}": ({"weight_bits": bits}, QuantizeOptions("calibrate")) for bits in range(2, BITS + 1)}
-    for count in SHIFTS:
+    for count in study.shifts:
         for name, swis in HARDWARE.items():
-            if count >= swis.step:
-                options = QuantizeOptions("swis", swis=replace(swis, shifts=count))
+            if is_possible(wanted := replace(swis, shifts=count)):
+                options = QuantizeOptions("swis", swis=wanted)
                 jobs[f"{name}-n{count:g}"] = ({"weight_bits": BITS}, options)
+    lines = []
     for name, (bits, options) in jobs.items():
-        done = quantize(source, folder / "runs" / name, changes | bits, options, data=data)
-        say(f"{folder / 'runs' / name}: {done.metrics.score:.2%}")
+        path = folder / "runs" / name
+        done = quantize(source, path, changes | bits, options, data=data)
+        found = done.swis or {}
+        figures = [found.get("average_shifts"), found.get("storage_mbit", done.metrics.weight_mbit)]
+        slots = slots_per_tile(path / "model.onnx", AT_ONCE, 4, options.swis.step if options.swis else 1)
+        say(f"{path}: {done.metrics.score:.2%}")
+        cells = ["–" if value is None else f"{value:.4g}" for value in figures]
+        lines.append([name, f"{100 * done.metrics.score:.1f}", *cells, *(f"{slots[order]:.2f}" for order in ORDERS)])
+    print(table(["run", "accuracy %", "shifts", "weights Mbit", *(f"slots, {order}" for order in ORDERS)], lines))
 
 
 def report(study: Study, results: Results) -> str:
     title = (
-        f"{study.recipe}: real numbers {spread(results.of('real'), 1)} %, 8 bits {spread(results.of('int8'), 1)} %; "
+        f"{study.recipe.name}: reals {spread(results.of('real'), 1)} %, 8 bits {spread(results.of('int8'), 1)} %, "
         f"{study.epochs} epochs, retrained for {study.further}; {study.samples} test images; "
         f"{len(results.of('int8'))} seeds; accuracy in %"
     )
     parts = [
         title,
         "#### Post-training, all filters alike, nothing corrected; in brackets the error of a weight in 8-bit steps",
-        by_kind(results, scheduled=False, corrected=False),
+        by_kind(study, results, scheduled=False, corrected=False),
         "#### Post-training, as `espalier quantize` does it: filters scheduled, normalizations corrected",
-        by_kind(results, scheduled=True, corrected=True),
-        "#### MSE against MSE++ (alpha 0, 1), all filters alike; without | with correction",
-        costs(results),
+        by_kind(study, results, scheduled=True, corrected=True),
+        "#### MSE against MSE++ (alpha 0, 1), all filters alike, normalizations corrected or not",
+        costs(study, results),
         f"#### Schedules, M=4, corrected; A: filters computed at once, {AT_ONCE}",
-        schedules(results),
+        schedules(study, results),
         "#### Retrained, filters scheduled",
         retrained(study, results),
     ]
     return "\n\n".join(parts)
 
 
-def by_kind(results: Results, *, scheduled: bool, corrected: bool) -> str:
+def by_kind(study: Study, results: Results, *, scheduled: bool, corrected: bool) -> str:
     lines = []
-    for count in SHIFTS if scheduled else WHOLE:
+    for count in study.shifts if scheduled else study.whole:
         fixed = [Row(rule, Swis(count, scheduled=False), corrected) for rule in FIXED.values()]
-        kinds = [Row("swis", Swis(count, m, c, scheduled=scheduled), corrected) for c, m in KINDS.values()]
-        lines.append([f"{count:g}", *(cell(results, row, error=not scheduled) for row in (*fixed, *kinds))])
+        kinds = [Row("swis", swis, corrected) for swis in kinds_of(count, scheduled=scheduled).values()]
+        lines.append([f"{count:g}", *(cell(results, row, error=True) for row in (*fixed, *kinds))])
     return table(["shifts", *FIXED, *KINDS], lines)
 
 
-def costs(results: Results) -> str:
+def costs(study: Study, results: Results) -> str:
     lines = []
-    for count in WHOLE:
-        cells = []
-        for group in (4, 16):
-            for alpha in (0.0, 1.0):
-                swis = Swis(count, group, scheduled=False, alpha=alpha)
-                cells.append(" / ".join(cell(results, Row("swis", swis, corrected)) for corrected in (False, True)))
-        lines.append([f"{count:g}", *cells])
-    return table(["shifts", "M=4, MSE", "M=4, MSE++", "M=16, MSE", "M=16, MSE++"], lines)
+    for count in (count for count in study.whole if count <= 2):
+        every = [Swis(count, m, scheduled=False, alpha=alpha) for m in (4, 16) for alpha in (0.0, 1.0)]
+        for corrected in (False, True):
+            cells = [cell(results, Row("swis", swis, corrected), error=True) for swis in every]
+            lines.append([f"{count:g}", "yes" if corrected else "no", *cells])
+    return table(["shifts", "corrected", "M=4, MSE", "M=4, MSE++", "M=16, MSE", "M=16, MSE++"], lines)
 
 
-def schedules(results: Results) -> str:
+def schedules(study: Study, results: Results) -> str:
     lines = []
-    for count in SHIFTS:
+    for count in study.shifts:
         every = [Swis(count, scheduled=False), Swis(count), *tiles_of(count).values()]
         lines.append([f"{count:g}", *(cell(results, Row("swis", swis), error=True) for swis in every)])
     return table(["shifts", "all alike", "A=1", *tiles_of(1)], lines)
@@ -253,10 +254,10 @@ def schedules(results: Results) -> str:
 def retrained(study: Study, results: Results) -> str:
     lines = []
     for count in RETRAINED:
-        fixed = [Row(rule, Swis(count, scheduled=False), epochs=study.further) for rule in ("truncate", "round")]
+        fixed = [Row(rule, Swis(count, scheduled=False), epochs=study.further) for rule in TRAINED.values()]
         every = [*fixed, *(Row("swis", swis, epochs=study.further) for swis in retrained_of(count).values())]
         lines.append([f"{count:g}", *(cell(results, row) for row in every)])
-    return table(["shifts", "truncated", "rounded", *retrained_of(1)], lines)
+    return table(["shifts", *TRAINED, *retrained_of(1)], lines)
 
 
 def cell(results: Results, row: Row, *, error: bool = False) -> str:

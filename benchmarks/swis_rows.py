@@ -31,8 +31,9 @@ CALIBRATION = 256
 
 @dataclass(frozen=True)
 class Row:
-    """rule: "swis", decomposed as ``swis`` says, or one of ``RULES``, the same for all weights of a layer. corrected:
-    normalizations make up for their shift, as in ``espalier quantize``. epochs: trained further, 0 for none."""
+    """rule: "swis", decomposed as ``swis`` says; one of ``RULES``, the same for all weights of a layer; or "plain",
+    quantized to a bit more than the shifts, with scales of their own. corrected: normalizations make up for their
+    shift, as in ``espalier quantize``. epochs: trained further, 0 for none."""
 
     rule: str
     swis: Swis
@@ -102,8 +103,23 @@ class Bench:
 
     def run(self, row: Row) -> dict[str, float]:
         """The score in percent, the error of weights in steps of 8 bits, and the shifts of a filter on average."""
-        made, model = copy.deepcopy(self._base), copy.deepcopy(self._model)
-        recipe = replace(self._recipe, swis=row.swis)
+        recipe, model = replace(self._recipe, swis=row.swis), copy.deepcopy(self._model)
+        if row.rule == "plain":
+            recipe = override(replace(recipe, swis=None), weight_bits=int(row.swis.shifts) + 1)
+            made = quantize_tensors(model, recipe, self._inputs)
+        else:
+            made = self._coarse(row, recipe, model)
+        if row.corrected:
+            NormCorrection(model, self._inputs).apply(made)
+        if row.epochs:
+            further = replace(recipe, epochs=row.epochs, learning_rate=SLOWER * recipe.learning_rate)
+            with torch_state(1, recipe.seed), tempfile.TemporaryDirectory() as folder:
+                fit(made, further, self._dataset, Path(folder), "")
+        return {"score": self._score(made)} | ({} if row.rule == "plain" else _figures(made))
+
+    def _coarse(self, row: Row, recipe: Recipe, model: QuantNetwork) -> QuantNetwork:
+        """With the 8-bit integers brought to few shifts; the channels of ``model`` come in the same order."""
+        made = copy.deepcopy(self._base)
         for spec in recipe.network.weighted:
             layer: Any = made.get_submodule(spec.name)
             shape = layer.weight_quant.tensor_quant.scaling_shape
@@ -113,13 +129,7 @@ class Bench:
         made.eval()
         if row.rule == "swis":
             assign_shifts(made, recipe, model)
-        if row.corrected:
-            NormCorrection(model, self._inputs).apply(made)
-        if row.epochs:
-            further = replace(recipe, epochs=row.epochs, learning_rate=SLOWER * recipe.learning_rate)
-            with torch_state(1, recipe.seed), tempfile.TemporaryDirectory() as folder:
-                fit(made, further, self._dataset, Path(folder), "")
-        return {"score": self._score(made)} | _figures(made)
+        return made
 
     def _score(self, model: QuantNetwork) -> float:
         inputs, targets = self._dataset.test_inputs[: self._samples], self._dataset.test_targets[: self._samples]

@@ -170,10 +170,11 @@ def test_the_average_is_met_in_every_layer():
 
 def test_storage_is_of_signs_masks_and_positions():
     shifts = np.array([2, 2, 3, 3])
-    assert storage_bits(shifts, 7, Swis(2.5, 4), 7) == 7 * sum(4 + 3 * n + 4 * n for n in shifts)
-    assert storage_bits(shifts, 7, Swis(2.5, 4, consecutive=True), 7) == 7 * sum(4 + 3 + 4 * n for n in shifts)
+    assert storage_bits(shifts, 7, 28, Swis(2.5, 4), 7) == 7 * sum(4 + 3 * n + 4 * n for n in shifts)
+    assert storage_bits(shifts, 7, 28, Swis(2.5, 4, consecutive=True), 7) == 7 * sum(4 + 3 + 4 * n for n in shifts)
     joint = Swis(2.5, 4, filters_at_once=2, joint=True)
-    assert storage_bits(shifts, 7, joint, 7) == 7 * (sum(4 + 4 * n for n in shifts) + 3 * (2 + 3))
+    assert storage_bits(shifts, 7, 28, joint, 7) == 7 * (sum(4 + 4 * n for n in shifts) + 3 * (2 + 3))
+    assert storage_bits(shifts, 7, 25, Swis(2.5, 4), 7) == sum(25 + 7 * 3 * n + 25 * n for n in shifts)
 
 
 def test_gradients_go_straight_through():

@@ -44,8 +44,9 @@ def _describe(name: str, layer: Any) -> LayerShifts:
     living, read = np.asarray(weights.any(axis=(1, 2))), weights.any(axis=(0, 2))
     shifts = quantizer.shifts.cpu().numpy()[living]
     errors = (weights - quantizer.decomposed(layer.weight).codes)[living]
-    count = int(living.sum()) * int(weights.any(axis=0).sum())
-    bits = storage_bits(shifts, int(read.sum()), quantizer.swis, quantizer.positions)
+    per_filter = int(weights.any(axis=0).sum())
+    count = int(living.sum()) * per_filter
+    bits = storage_bits(shifts, int(read.sum()), per_filter, quantizer.swis, quantizer.positions)
     every, first = quantizer.shifts.cpu().numpy(), np.arange(0, len(living), quantizer.swis.filters_at_once)
     steps = every[first][np.logical_or.reduceat(living, first)]
     return LayerShifts(
@@ -60,17 +61,17 @@ def _describe(name: str, layer: Any) -> LayerShifts:
     )
 
 
-def storage_bits(shifts: np.ndarray, groups: int, swis: Swis, positions: int) -> int:
-    """Bits of filters with so many ``shifts`` and ``groups`` each.
+def storage_bits(shifts: np.ndarray, groups: int, weights: int, swis: Swis, positions: int) -> int:
+    """Bits of filters with so many ``shifts``, and ``groups`` and ``weights`` each.
 
     A group of M weights has M signs and, for each shift, M mask bits and a position; a run of positions only its first.
-    Groups that take their positions together store these once.
+    What fills up a group takes no bits. Groups that take their positions together store these once.
     """
     place = (positions - 1).bit_length()
-    masks = int((swis.group * (1 + shifts)).sum())
+    masks = weights * int((1 + shifts).sum())
     shared = shifts[:: swis.sharing]
     places = int((np.minimum(shared, 1) if swis.consecutive else shared).sum())
-    return groups * (masks + place * places)
+    return masks + groups * place * places
 
 
 def summarize(layers: tuple[LayerShifts, ...]) -> dict[str, Any]:
