@@ -95,19 +95,20 @@ def test_the_table_names_the_networks(explored, capsys):
     assert f"plot            {explored}/pareto.svg" in lines
 
 
-def test_two_processes_killed_at_work_and_run_again_give_the_same(explored, dense, tmp_path):
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_killed_at_work_and_run_again_by_two_processes_gives_the_same(workers, explored, dense, tmp_path, capsys):
     pytest.importorskip("distributed", reason="needs the explore extra")
     folder = tmp_path / "x"
-    command = [*COMMAND, "explore", str(dense), "-o", str(folder), *OPTIONS, "--workers", "2"]
+    command = [*COMMAND, "explore", str(dense), "-o", str(folder), *OPTIONS, "--workers", workers]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(folder.glob("networks/*/checkpoints/*")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (folder / "results.json").exists() or not points(folder)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^trial 4 of 4: .*; best accuracy", done.stderr, re.MULTILINE)
+    capsys.readouterr()
+    assert explore(dense, folder, "--workers", "2") == 0
+    assert re.search(r"^trial 4 of 4: .*; best accuracy", capsys.readouterr().err, re.MULTILINE)
     assert contents(folder) == contents(explored)
 
 
