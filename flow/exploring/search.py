@@ -64,7 +64,8 @@ def search(exploration: Exploration, place: Place, desk: Desk, crew: Crew, telle
         if not state.left:
             return record
         if not waits:
-            teller.tell(state.done, f"{state.left} trials are at work elsewhere; waiting")
+            are = "trial is" if state.left == 1 else "trials are"
+            teller.tell(state.done, f"{state.left} {are} at work elsewhere; waiting")
         waits = True
         time.sleep(POLL_S)
 
