@@ -15,8 +15,10 @@ from .stream import lane_shape
 
 @dataclass(frozen=True)
 class Carried:
-    """``term + carry``, if there is one; the term has no shift. The sum is between the term's ``low + 1`` and ``high``,
-    where there is a carry."""
+    """``term + carry``, if there is one; a term with a carry has no shift.
+
+    The sum is between the term's ``low + 1`` and ``high`` where there is a carry.
+    """
 
     term: Term
     carry: Bits | None = None

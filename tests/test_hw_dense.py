@@ -15,6 +15,7 @@ RNG = np.random.default_rng(0)
 WEIGHTS = {
     "signs": np.array([-1, 1]),
     "binary": np.array([0, 1]),
+    "negative": np.array([-1, 0]),
     "ternary": np.array([-1, 0, 1]),
     "int4": np.arange(-8, 8),
     "uint3": np.arange(8),
