@@ -3,6 +3,11 @@
     python benchmarks/mac_engine.py --inputs 64 --outputs 32 --pe 4 --simd 4 -o build/mac
     python benchmarks/mac_engine.py --layer-a ../shared/data/peer_workloads.npz --pe 1 --simd 1 -o build/mac
     python benchmarks/mac_engine.py --grid -o build/mac
+    python benchmarks/mac_engine.py --inputs 256 --outputs 64 --pe 4 --simd 4 --multiplier dsp -o build/mac
+    python benchmarks/mac_engine.py --orders --area-only -o build/mac
+
+--orders measures a few shapes in both loop orders: what the input costs that groups of outputs scan again, and what
+their sums cost if every beat of the input goes to all of them.
 
 The sums leave as they are, in the fewest bits that hold them. COMB is what nextpnr calls TRELLIS_COMB; the registers
 around the stage are not counted (see boards/wrapper.py).
@@ -22,9 +27,15 @@ from espalier.ir.dense import Dense
 from espalier.ir.graph import Bounds, Graph, Input, IntType, Output, TensorType
 
 HEADER = (
-    "in x out    weight input  pe simd mult memory  cycles |  LUT4 CCU2C DPR16X4  COMB    FF BRAM DSP | best MHz  seeds"
+    "in x out    weight input  pe simd mult memory  order  cycles |"
+    "  LUT4 CCU2C DPR16X4  COMB    FF BRAM DSP | best MHz  seeds"
 )
 GRID = tuple(itertools.product(((64, 32), (256, 64)), ((1, 1), (2, 2), (4, 4), (8, 8)), ((1, 1), (4, 4), (8, 8))))
+# inputs, outputs, bits of weights and inputs, pe, simd
+SHAPES = (
+    (64, 64, 1, 1, 8, 8), (784, 64, 1, 1, 16, 49), (64, 64, 4, 4, 4, 4), (64, 256, 4, 4, 4, 4), (256, 64, 4, 4, 4, 4),
+    (256, 256, 8, 8, 2, 2), (1024, 16, 4, 4, 2, 4),
+)  # fmt: skip
 
 
 def build_stage(weights: np.ndarray, input_bits: int, fold: LayerPlan, clock_mhz: float) -> Design:
@@ -53,14 +64,16 @@ def describe(weights: np.ndarray, weight_bits: int, input_bits: int, fold: Layer
     area, seeds = report.area, " ".join(f"{fmax:.0f}" for fmax in (report.fmax_by_seed or {}).values())
     return (
         f"{f'{inputs} x {outputs}':<11} {weight_bits:>6} {input_bits:>5} {fold.pe:>3} {fold.simd:>4} "
-        f"{fold.multiplier:>4} {fold.memory:>6} {cycles:>7} | {area.lut:>5} {area.carry:>5} {area.lutram:>7} "
-        f"{report.comb or 0:>5} {area.ff:>5} {area.bram:>4} {area.dsp:>3} | {report.fmax_mhz or 0:>8.1f}  {seeds}"
+        f"{fold.multiplier:>4} {fold.memory:>6} {fold.order:>6} {cycles:>7} "
+        f"| {area.lut:>5} {area.carry:>5} {area.lutram:>7} {report.comb or 0:>5} "
+        f"{area.ff:>5} {area.bram:>4} {area.dsp:>3} | {report.fmax_mhz or 0:>8.1f}  {seeds}"
     )
 
 
 def measure(weights: np.ndarray, weight_bits: int, input_bits: int, fold: LayerPlan, options) -> None:
     design = build_stage(weights, input_bits, fold, options.clock_mhz)
-    folder = options.output / f"{weights.shape[1]}x{weights.shape[0]}_w{weight_bits}a{input_bits}_{fold.pe}x{fold.simd}"
+    size = f"{weights.shape[1]}x{weights.shape[0]}_w{weight_bits}a{input_bits}_{fold.pe}x{fold.simd}"
+    folder = options.output / f"{size}_{fold.multiplier}_{fold.order}"
     report = synthesize(
         design.verilog(), design.top, options.device, folder, clock_mhz=options.clock_mhz, seeds=options.seeds,
         place=not options.area_only,
@@ -80,11 +93,13 @@ def main() -> None:
     parser.add_argument("--simd", type=int, default=1)
     parser.add_argument("--multiplier", choices=("lut", "dsp"), default="lut")
     parser.add_argument("--memory", choices=("auto", "block", "lut", "logic"), default="auto")
+    parser.add_argument("--order", choices=("output", "input"), default="output")
     parser.add_argument("--device", default="ecp5-25k")
     parser.add_argument("--clock-mhz", type=float, default=250.0, help="what the placer aims at")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--layer-a", type=Path, metavar="NPZ", help="the weights A_w0 of peer_workloads.npz")
     parser.add_argument("--grid", action="store_true", help="sizes x folds x widths")
+    parser.add_argument("--orders", action="store_true", help="a few shapes, in both loop orders")
     parser.add_argument("--area-only", action="store_true", help="do not place")
     parser.add_argument("--path", action="store_true", help="print the critical path and what was not absorbed")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for logs and netlists")
@@ -92,10 +107,17 @@ def main() -> None:
     print(HEADER)
     if options.grid:
         for (inputs, outputs), (pe, simd), (weight_bits, input_bits) in GRID:
-            fold = LayerPlan("mac", pe, simd, options.multiplier, options.memory)
+            fold = LayerPlan("mac", pe, simd, options.multiplier, options.memory, options.order)
             measure(random_weights(outputs, inputs, weight_bits), weight_bits, input_bits, fold, options)
         return
-    fold = LayerPlan("mac", options.pe, options.simd, options.multiplier, options.memory)
+    if options.orders:
+        for (inputs, outputs, weight_bits, input_bits, pe, simd), order in itertools.product(
+            SHAPES, ("output", "input")
+        ):
+            fold = LayerPlan("mac", pe, simd, options.multiplier, options.memory, order)
+            measure(random_weights(outputs, inputs, weight_bits), weight_bits, input_bits, fold, options)
+        return
+    fold = LayerPlan("mac", options.pe, options.simd, options.multiplier, options.memory, options.order)
     weights = random_weights(options.outputs, options.inputs, options.weight_bits)
     if options.layer_a:
         weights = np.load(options.layer_a)["A_w0"].T

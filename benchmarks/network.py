@@ -2,6 +2,7 @@
 
     python benchmarks/network.py model.onnx --input-type uint8:1/255 --fps 500 --simulate 2 --synth ecp5-85k
     python benchmarks/network.py model.onnx --folding folding.json --synth xc7z020
+    python benchmarks/network.py model.onnx --folding folding.json --multiplier dsp --synth xczu3eg
 
 Areas are those of yosys; clock rates, with --place, those of nextpnr-ecp5 with one seed.
 """
@@ -10,6 +11,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +109,7 @@ def main() -> None:
     parser.add_argument("--plan-clock-mhz", type=float, default=100.0)
     parser.add_argument("--multipliers", type=int, help="budget of products per cycle")
     parser.add_argument("--folding", type=Path, help="folding file")
+    parser.add_argument("--multiplier", choices=("lut", "dsp"), help="of all layers, whatever the file says")
     add_options(parser)
     options = parser.parse_args()
     begin = time.perf_counter()
@@ -121,6 +124,9 @@ def main() -> None:
         multipliers=options.multipliers,
         folding=folding,
     )
+    if options.multiplier:
+        layers = {name: replace(layer, multiplier=options.multiplier) for name, layer in chosen.layers.items()}
+        chosen = replace(chosen, layers=layers)
     design = generate(graph, chosen)
     print(f"planned in {time.perf_counter() - imported:.1f} s: {len(design.stages)} stages")
     for name, layer in chosen.layers.items():

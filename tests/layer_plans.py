@@ -1,4 +1,4 @@
-"""Any plan of any layer: each engine that builds it, with each of its options."""
+"""Any plan of any layer: each engine that builds it, with each of its options, in each order."""
 
 import numpy as np
 
@@ -11,12 +11,13 @@ VALUES = {"planes": ["group-major", "plane-major"], "shifts_per_slot": [1, 1, 2]
 
 
 def random_options(unit: Unit, rng: np.random.Generator) -> dict:
-    """An engine, where the unit has one, and its options that change cycles."""
+    """An engine, where the unit has one, and its order and options, which change cycles."""
     able = [engine for engine, kinds in ENGINE_SPACES.items() if unit.kind in kinds]
     engine = able[rng.integers(len(able))] if able else "mac"
     options = {name: VALUES[name][rng.integers(len(VALUES[name]))] for name in ENGINE_OPTIONS.get(engine, ())}
-    orders = ["output", "input"] if unit.kind in INPUT_MAJOR_SPACES.get(engine, {}) else ["output"]
-    return {"engine": engine, "order": str(rng.choice(orders)), **options}
+    if unit.kind in INPUT_MAJOR_SPACES.get(engine, {}):
+        options["order"] = ["output", "input"][rng.integers(2)]
+    return {"engine": engine, **options}
 
 
 def random_layer(unit: Unit, rng: np.random.Generator) -> tuple[LayerPlan, Fold]:
