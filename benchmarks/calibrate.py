@@ -1,6 +1,6 @@
 """Areas of random small stages by yosys, what the resource models are fitted to, and how well these predict others.
 
-    python benchmarks/calibrate.py measure --count 400 -o build/calibration
+python benchmarks/calibrate.py measure --count 400 -o build/calibration
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.hdl import UnusedElaboratable
-from calibration_stages import build, draw
+from calibration_stages import DRAWERS, build, draw
 
 from espalier.boards.synth import measure_layers
 from espalier.errors import ToolError
@@ -33,7 +33,7 @@ def measure(options: argparse.Namespace) -> None:
         for seed in range(options.first, options.first + options.count):
             if (family, seed, options.engine) not in done:
                 with path.open("a") as file:
-                    file.write(json.dumps(measure_one(draw(seed, options.engine), family)) + "\n")
+                    file.write(json.dumps(measure_one(draw(seed, options.engine, options.kind), family)) + "\n")
 
 
 def measure_one(spec: Any, family: str) -> dict[str, Any]:
@@ -72,6 +72,7 @@ def main() -> None:
     measuring.add_argument("--first", type=int, default=0, help="number of the first specification")
     measuring.add_argument("--count", type=int, default=400)
     measuring.add_argument("--engine", default="mac")
+    measuring.add_argument("--kind", choices=list(DRAWERS), help="default: all of them")
     measuring.add_argument("--family", nargs="+", choices=list(DEVICES), default=list(DEVICES))
     measuring.add_argument("-o", "--output", type=Path, required=True)
     measuring.set_defaults(run=measure)

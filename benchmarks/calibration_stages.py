@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -75,7 +74,9 @@ def build(spec: Spec) -> tuple[Graph, Plan]:
     rng = np.random.default_rng(spec["seed"])
     dtype = IntType(spec["x_bits"], spec.get("x_signed", False))
     shape = tuple(spec["shape"])
-    ports = [Input(name, TensorType(shape, dtype), shape) for name in ("x", "z")[: 1 + (spec["kind"] in ("add", "concat"))]]
+    ports = [
+        Input(name, TensorType(shape, dtype), shape) for name in ("x", "z")[: 1 + (spec["kind"] in ("add", "concat"))]
+    ]
     start = Graph(tuple(ports), (), (Output("y", "x", shape),), "stage")
     growing = Growing(start, rng)
     layers = BUILDERS[spec["kind"]](growing, spec)
@@ -174,13 +175,13 @@ BUILDERS: Mapping[str, Callable[[Growing, Spec], dict[str, LayerPlan]]] = {
 }
 
 
-def draw(seed: int, engine: str = "mac") -> Spec:
-    """The specification number ``seed``; of an engine other than mac, a layer with weights."""
+def draw(seed: int, engine: str = "mac", kind: str | None = None) -> Spec:
+    """The specification number ``seed``, of any kind or the one given; of an engine other than mac, with weights."""
     rng = np.random.default_rng([seed, 20_26])
-    kinds = ("dense", "conv", "depthwise", "pool", "add", "lanewise", "move", "fork")
-    shares = np.array([8, 7, 3, 3, 3, 5, 4, 2]) / 35
-    kind = str(rng.choice(kinds, p=shares)) if engine == "mac" else str(rng.choice(kinds[:2]))
-    spec = {"seed": seed, **DRAWERS[kind](rng)}
+    drawn = str(rng.choice(list(SHARES), p=np.array(list(SHARES.values())) / sum(SHARES.values())))
+    if engine != "mac":
+        drawn = _pick(rng, "dense", "conv")
+    spec = {"seed": seed, **DRAWERS[kind or drawn](rng)}
     return spec if engine == "mac" else spec | {"engine": engine, "multiplier": "lut"}
 
 
@@ -304,7 +305,8 @@ def _draw_move(rng: np.random.Generator) -> Spec:
 def _draw_fork(rng: np.random.Generator) -> Spec:
     channels = _log(rng, 1, 64)
     return {
-        "kind": "fork", "shape": [4, 4, channels], "x_bits": _pick(rng, 1, 2, 4, 8), "pe": min(16, _size(rng, channels)),
+        "kind": "fork", "shape": [4, 4, channels], "x_bits": _pick(rng, 1, 2, 4, 8),
+        "pe": min(16, _size(rng, channels)),
         "depths": {"x_fork_0": _depth(rng, deep=True), "x_fork_1": _depth(rng)},
     }  # fmt: skip
 
@@ -313,8 +315,24 @@ def _depth(rng: np.random.Generator, *, deep: bool = False) -> int:
     return _log(rng, 1, 1500 if deep and rng.random() < 0.5 else 40)
 
 
+def _draw_binary(rng: np.random.Generator) -> Spec:
+    """Many signs times many bits in a slot."""
+    inputs, outputs = _log(rng, 24, 600), _log(rng, 4, 96)
+    pe, simd = _size(rng, min(32, outputs)), _size(rng, inputs)
+    while pe * simd > MOST_PRODUCT_BITS:
+        simd = _size(rng, simd - 1)
+    return {
+        "kind": "dense", "shape": [inputs], "outputs": outputs, "weight_bits": 1, "x_bits": _pick(rng, 1, 1, 1, 2),
+        "weights": "uniform", "pe": pe, "simd": simd, "multiplier": "lut", "memory": _pick(rng, "auto", "lut"),
+        **_function(rng),
+    }  # fmt: skip
+
+
+SHARES = {"dense": 8, "conv": 7, "depthwise": 3, "pool": 3, "add": 3, "lanewise": 5, "move": 4, "fork": 2}
+
 DRAWERS: Mapping[str, Callable[[np.random.Generator], Spec]] = {
     "dense": _draw_dense,
+    "binary": _draw_binary,
     "conv": _draw_conv,
     "depthwise": _draw_depthwise,
     "pool": _draw_pool,

@@ -1,6 +1,5 @@
 """What the functions behind sums are made of: thresholds, multiply-add-shift, tables, and zeros in padding lanes."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from ..ir.table import Table
 from ..ir.threshold import Threshold
 from .arithmetic import DSP_CYCLES
 from .count_parts import (
+    NOTHING,
     Features,
     Term,
     add_all,
@@ -21,6 +21,7 @@ from .count_parts import (
     chain,
     comparator,
     distinct,
+    features,
     many,
     multiply_wide,
     registers,
@@ -46,7 +47,9 @@ class _Thresholds:
         self.steps, self.base = rows.shape[1], node.base
         self.is_one_row = bool((rows == rows[0]).all())
         self.is_zero = self.is_one_row and not rows.any()
-        self.type = IntType.of_range(int(rows.min()), int(rows.max()) if self.steps <= MOST_COMPARATORS else highest + 1)
+        self.type = IntType.of_range(
+            int(rows.min()), int(rows.max()) if self.steps <= MOST_COMPARATORS else highest + 1
+        )
         self.x_bits, self.y_bits = max(x_type.bits, self.type.bits), node.result.bits
 
     def count(self, lanes: int, groups: int) -> Counted:
@@ -56,12 +59,12 @@ class _Thresholds:
     def _compare(self, lanes: int, groups: int) -> Counted:
         cycles = 1 if self.steps == 1 and self.base == 0 else 2
         lead = read_cycles(groups, choose_style(groups, lanes * self.steps * self.type.bits))
-        found: Features = Counter(register=lanes * self.steps)
+        found = features(register=lanes * self.steps)
         if not self.is_zero:
             one = comparator(self.x_bits) if groups > 1 else chain("constant", self.x_bits)
-            found += many(one, lanes * self.steps)
+            found = found + many(one, lanes * self.steps)
         if cycles == 2:
-            found += Counter(register=lanes * self.y_bits, decoded=lanes * self.y_bits)
+            found = found + features(register=lanes * self.y_bits, decoded=lanes * self.y_bits)
         return Counted(found + rom(groups, lanes * self.steps * self.type.bits), cycles, lead)
 
     def _search(self, lanes: int, groups: int) -> Counted:
@@ -80,10 +83,10 @@ class _Thresholds:
             else:
                 parts.append(registers(self.x_bits, waits))
             parts.append(registers(stage, waits))
-            parts.append(Counter(register=stage + 1))
+            parts.append(features(register=stage + 1))
             cycles += waits + 1
         if self.base:
-            parts.append(Counter(register=self.y_bits, decoded=self.y_bits))
+            parts.append(features(register=self.y_bits, decoded=self.y_bits))
         return Counted(many(add_all(parts), lanes), cycles + int(self.base != 0), lead)
 
 
@@ -104,13 +107,17 @@ class _Requantizes:
         cycles = DSP_CYCLES + adding + CYCLES_AFTER_PRODUCT
         sums = max(total.bits + total.shift, self.addend.bits) + 1
         kept, y_bits = max(1, sums - self.node.shift), self.node.result.bits
-        lane = products + tree + Counter(
-            register=kept + 2 * y_bits + 2, limited=y_bits
-        ) + adder(sums) + chain("limit", kept, 2)
+        lane = (
+            products
+            + tree
+            + features(register=kept + 2 * y_bits + 2, limited=y_bits)
+            + adder(sums)
+            + chain("limit", kept, 2)
+        )
         found = many(lane, lanes) + rom(groups, lanes * self.factor.bits, "lut")
-        found += rom(groups, lanes * self.addend.bits, "lut")
+        found = found + rom(groups, lanes * self.addend.bits, "lut")
         if groups > 1:
-            found += registers(distinct(lanes * self.addend.bits, groups), cycles - CYCLES_AFTER_PRODUCT)
+            found = found + registers(distinct(lanes * self.addend.bits, groups), cycles - CYCLES_AFTER_PRODUCT)
         return Counted(found, cycles, read_cycles(groups, "lut"))
 
 
@@ -145,21 +152,19 @@ class Finishing:
 
     def count(self, lanes: int) -> Counted:
         groups = -(-self.channels // lanes)
-        found, cycles, lead = Counter(), 0, 0
+        found, cycles, lead = NOTHING, 0, 0
         if self.function:
             counted = self.function.count(lanes, groups * self.blocks)
-            found, cycles, lead = Counter(counted.features), counted.cycles, counted.lead
+            found, cycles, lead = counted.features, counted.cycles, counted.lead
             if groups * self.blocks > 1 and not (isinstance(self.function, _Thresholds) and self.function.is_one_row):
-                found += walk(1, groups * self.blocks)
+                found = found + walk(1, groups * self.blocks)
         idle = groups * lanes - self.channels
         if idle:
-            found += Counter(masked=idle * self.y_type.bits) + walk(1, groups)
+            found = found + features(masked=idle * self.y_type.bits) + walk(1, groups)
         return Counted(found, cycles, lead)
 
 
-def finishing(
-    function: Node | None, low: int, high: int, result: IntType, channels: int, blocks: int = 1
-) -> Finishing:
+def finishing(function: Node | None, low: int, high: int, result: IntType, channels: int, blocks: int = 1) -> Finishing:
     """low, high: of all sums; result: their type if there is no function."""
     x_type = IntType.of_range(low, high)
     prepared = prepare(function, x_type, high) if function else None

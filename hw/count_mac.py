@@ -1,6 +1,5 @@
 """What a stage of the mac engine is made of."""
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -8,8 +7,10 @@ import numpy as np
 
 from ..ir.graph import Bounds, IntType
 from .arithmetic import DSP_CYCLES
+from .buffer import InputBuffer
 from .count_functions import Finishing, finishing
 from .count_parts import (
+    NOTHING,
     Features,
     Term,
     add_up,
@@ -17,6 +18,7 @@ from .count_parts import (
     block_ram,
     chain,
     count_up,
+    features,
     lut_ram,
     many,
     multiply,
@@ -26,7 +28,6 @@ from .count_parts import (
     rom,
     walk,
 )
-from .buffer import InputBuffer
 from .finish import begin
 from .memory import choose_style, read_cycles
 from .plan import LayerPlan
@@ -105,15 +106,17 @@ def count_mac(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     fetched += max(0, finish.lead - summed)
     summed = max(summed, finish.lead)
     latency = summed + finish.cycles + 1
-    found += buffer + many(array, fold.pe) + finish.features
-    found += registers(lanes * x_bits, fetched - kept) + registers((groups * beats - 1).bit_length(), fetched - read)
+    found = found + buffer + many(array, fold.pe) + finish.features
+    found = (
+        found + registers(lanes * x_bits, fetched - kept) + registers((groups * beats - 1).bit_length(), fetched - read)
+    )
     if is_accumulated:
-        found += many(_accumulator(bits, beats > 1, sums.start_bits > 0), fold.pe)
+        found = found + many(_accumulator(bits, beats > 1, sums.start_bits > 0), fold.pe)
     if beats > 1:
-        found += registers(2, summed - 1)
+        found = found + registers(2, summed - 1)
     if sums.start_bits:
-        found += rom(groups, sums.start_bits * fold.pe, "lut") + walk(1, groups)
-    found += Counter(register=latency - 1, stages=1)
+        found = found + rom(groups, sums.start_bits * fold.pe, "lut") + walk(1, groups)
+    found = found + features(register=latency - 1, stages=1)
     depth = depth or -(-(latency + 1) // beats)
     return found + queue(depth, fold.pe * sums.finish.y_type.bits)
 
@@ -123,10 +126,10 @@ def _array(sums: Sums, simd: int, is_dsp: bool) -> tuple[Features, int]:
     """Of one output, and its cycles."""
     x_bits = sums.product.x_type.bits
     if sums.are_signs:
-        signs: Features = Counter(inverted=simd * x_bits)
+        signs = features(inverted=simd * x_bits)
         if x_bits == 1 and simd > 2:
             counted, _, cycles = count_up(simd)
-            return counted + Counter(inverted_bits=simd), cycles
+            return counted + features(inverted_bits=simd), cycles
         mirror = sums.product.x_type.low + sums.product.x_type.high
         one = Term(min(sums.x.low, mirror - sums.x.high), max(sums.x.high, mirror - sums.x.low))
         tree, _, cycles = add_up([one] * simd)
@@ -150,8 +153,8 @@ def _full(dtype: IntType, reach: Term) -> tuple[int, int]:
 
 def _accumulator(bits: int, is_looped: bool, has_start: bool) -> Features:
     if is_looped:
-        return chain("accumulate", bits) + Counter(register=bits, started=bits * has_start)
-    return Counter(register=bits) + (adder(bits) if has_start else Counter())
+        return chain("accumulate", bits) + features(register=bits, started=bits * has_start)
+    return features(register=bits) + (adder(bits) if has_start else NOTHING)
 
 
 def _buffer(beats: int, width: int, is_kept: bool) -> tuple[Features, int]:
@@ -159,12 +162,11 @@ def _buffer(beats: int, width: int, is_kept: bool) -> tuple[Features, int]:
     form = InputBuffer._choose_form(beats, is_kept)
     cycles = {"none": 1, "register": 2, "lut": 2, "block": 3}[form]
     if form == "none":
-        return Counter(register=width), cycles
-    chosen: Features = Counter(register=2 * width + 2, mux=width)
+        return features(register=width), cycles
+    chosen = features(register=2 * width + 2, mux=width)
     if form == "register":
-        return chosen + Counter(register=width), cycles
+        return chosen + features(register=width), cycles
     address = (beats - 1).bit_length()
     if form == "lut":
-        return chosen + lut_ram(beats, width) + Counter(register=address), cycles
-    return chosen + block_ram(beats, width) + Counter(register=address + 1 + width), cycles
-
+        return chosen + lut_ram(beats, width) + features(register=address), cycles
+    return chosen + block_ram(beats, width) + features(register=address + 1 + width), cycles

@@ -1,6 +1,5 @@
 """What the stages are made of that move pixels and channels: windows, padding, pools, converters, forks."""
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from math import gcd
@@ -8,9 +7,23 @@ from math import gcd
 from ..ir.graph import TensorType
 from .accumulators import BLOCK_CYCLES, BLOCK_REUSE
 from .buffer import DEEPEST_LUT_RAM
-from .count_parts import Features, add_all, adder, bits_of, block_ram, chain, comparator, lut_ram, many, queue, registers, walk
-from .moves import beats_of_pixel, lanes_in_use, place_lanes, plan_moves, shift_lanes, use_padding
 from .count_functions import Finishing
+from .count_parts import (
+    Features,
+    add_all,
+    adder,
+    bits_of,
+    block_ram,
+    chain,
+    comparator,
+    features,
+    lut_ram,
+    many,
+    queue,
+    registers,
+    walk,
+)
+from .moves import beats_of_pixel, lanes_in_use, place_lanes, plan_moves, shift_lanes, use_padding
 from .pool import Axis
 from .sliding import Sliding
 
@@ -20,11 +33,11 @@ WIDEST_FRAME = 4096
 
 def loop_walk(counts: Sequence[int]) -> Features:
     """Of `loops.LoopWalk`."""
-    found: Features = Counter(register=1)
+    found = features(register=1)
     for count in counts:
         if count > 1:
             bits = bits_of(count) if count > 2 else 0
-            found += Counter(register=bits + 1, loop=bits, loops=1, flag=bits)
+            found = found + features(register=bits + 1, loop=bits, loops=1, flag=bits)
     return found
 
 
@@ -39,16 +52,16 @@ def window(
     pointers = add_all(
         (
             chain("point", bits, 5),  # the beat wanted, those written, the room left, two comparisons
-            Counter(register=6 * bits + 6, picked=bits * loops, ranks=2 * bits, windows=1),
+            features(register=6 * bits + 6, picked=bits * loops, ranks=2 * bits, windows=1),
         )
     )
     places_of_padding = add_all(
-        adder(size) + Counter(register=size, picked=size * loops, compare=size) for size in padded
+        adder(size) + features(register=size, picked=size * loops, outside=size) for size in padded
     )
     reading = block_ram(words, x_width) if is_block else lut_ram(words, x_width)
-    found = loop_walk(counts) + pointers + places_of_padding + reading + Counter(register=y_width + 4)
+    found = loop_walk(counts) + pointers + places_of_padding + reading + features(register=y_width + 4)
     if padded:
-        found += Counter(register=4 + 2 * is_block, padded=y_width, masked=masked)
+        found = found + features(register=4 + 2 * is_block, padded=y_width, masked=masked)
     return found
 
 
@@ -85,24 +98,24 @@ def _padded_axes(sliding: Sliding) -> list[int]:
 
 def parallel_window(sliding: Sliding, lanes: int, repeats: int, depth: int | None) -> Features:
     """Of `parallel_window.ParallelWindowStage`."""
-    (rows, columns), width, channels = sliding.kernel, sliding.image.shape[1], sliding.image.channels
+    rows, width, channels = sliding.kernel[0], sliding.image.shape[1], sliding.image.channels
     taps, bits, y_bits = sliding.taps, sliding.image.dtype.bits, sliding.dtype.bits
     beats = -(-taps * channels // lanes)
     is_block = rows > 1 and width > DEEPEST_LUT_RAM
     gap = (width * sliding.stride[0]).bit_length()
     found = walk(sliding.columns, sliding.rows) + walk(beats, repeats)
-    found += chain("point", gap) + Counter(register=gap + 4 + taps, flag=gap, picked=gap, parallels=1)
-    found += Counter(register=taps * channels * bits, shifted=taps * channels * bits)
+    found = found + chain("point", gap) + features(register=gap + 4 + taps, flag=gap, picked=gap, parallels=1)
+    found = found + features(register=taps * channels * bits)
     if rows > 1 and width > 1:
         size = (rows - 1) * channels * bits
-        found += block_ram(width, size) if is_block else lut_ram(width, size)
-        found += walk(width)
-    found += Counter(padded=_outside(sliding) * channels * y_bits)
+        found = found + block_ram(width, size) if is_block else lut_ram(width, size)
+        found = found + walk(width)
+    found = found + features(padded=_outside(sliding) * channels * y_bits)
     if beats > 1:
         used = min(lanes * beats, taps * channels) * y_bits
-        found += Counter(register=lanes * y_bits, chosen=used - lanes * y_bits, choices=lanes * y_bits)
+        found = found + features(register=lanes * y_bits, chosen=used - lanes * y_bits, choices=lanes * y_bits)
     if int(sliding.ends[-1]) >= sliding.image.pixels:
-        found += walk(sliding.image.pixels)
+        found = found + walk(sliding.image.pixels)
     return found + queue(depth or 4, lanes * y_bits)
 
 
@@ -119,10 +132,12 @@ def pad(source: TensorType, lanes: int, y_bits: int, sides: Sequence[int], depth
     beats = -(-channels // lanes)
     counts = (height + sides[0] + sides[2], width + sides[1] + sides[3], beats)
     places = [(size + 2).bit_length() for size in (height, width)]
-    found = loop_walk(counts) + add_all(adder(size) + Counter(register=size, picked=2 * size) for size in places)
+    found = loop_walk(counts) + add_all(adder(size) + features(register=size, picked=2 * size) for size in places)
     masked = (beats * lanes - channels) * y_bits
-    return found + Counter(register=lanes * y_bits + 5, padded=lanes * y_bits, masked=masked, pads=1) + queue(
-        depth or 3, lanes * y_bits
+    return (
+        found
+        + features(register=lanes * y_bits + 5, padded=lanes * y_bits, masked=masked, pads=1)
+        + queue(depth or 3, lanes * y_bits)
     )
 
 
@@ -134,31 +149,30 @@ def pool(
     rows, columns = axes
     sizes = [groups, len(columns.inside), len(rows.inside), columns.windows]
     found = add_all(walk(size) for size in sizes)
-    found += Counter(register=6, flag=2 * sum(bits_of(size) for size in sizes[1:3]), pools=1)
+    found = found + features(register=6, flag=2 * sum(bits_of(size) for size in sizes[1:3]), pools=1)
     words = columns.windows * groups
     is_block = words > DEEPEST_LUT_RAM
     is_split = is_block and groups < BLOCK_REUSE and not columns.is_single
-    width = lanes * word_bits
     places = (1 << bits_of(columns.windows)) * (1 << bits_of(groups))
-    found += _accumulators(places, lanes, word_bits, is_max, is_block)
+    found = found + _accumulators(places, lanes, word_bits, is_max, is_block)
     if is_split:
-        found += _accumulators(1 << bits_of(groups), lanes, word_bits, is_max, False)
+        found = found + _accumulators(1 << bits_of(groups), lanes, word_bits, is_max, False)
     counted = finish.count(lanes)
     reduced = (BLOCK_CYCLES if is_block else 1) + is_split
     taken = max(1, counted.lead - reduced)
     latency = taken + reduced + counted.cycles + 1
-    found += registers(lanes * x_bits, taken) + counted.features
-    found += Counter(register=latency - 1 + (2 + bits_of(words)) * (taken + is_block * 3))
+    found = found + registers(lanes * x_bits, taken) + counted.features
+    found = found + features(register=latency - 1 + (2 + bits_of(words)) * (taken + is_block * 3))
     return found + queue(depth or latency + 1, lanes * finish.y_type.bits)
 
 
 def _accumulators(words: int, lanes: int, bits: int, is_max: bool, is_block: bool) -> Features:
     width = lanes * bits
-    found: Features = Counter(register=width, begun=width)
-    combined = comparator(bits) + Counter(mux=bits) if is_max and bits > 1 else adder(bits)
-    found += many(Counter(ripple=bits) if is_max and bits == 1 else combined, lanes)
+    found = features(register=width, begun=width)
+    combined = comparator(bits) + features(mux=bits) if is_max and bits > 1 else adder(bits)
+    found = found + many(features(ripple=bits) if is_max and bits == 1 else combined, lanes)
     if words > 1:
-        found += (block_ram(words, width) + registers(width, 3)) if is_block else lut_ram(words, width)
+        found = found + (block_ram(words, width) + registers(width, 3)) if is_block else lut_ram(words, width)
     return found
 
 
@@ -194,7 +208,7 @@ def convert(made: TensorType, lanes_in: int, read: TensorType, lanes_out: int, d
 
 def _converter(found: Sequence[float], bits: int, lanes_out: int, depth: int | None) -> Features:
     lanes, choices, slots, hidden, sources = found
-    counts: Features = Counter(
+    counts = features(
         register=lanes * bits + bits_of(int(slots)) + 3, slots=min(slots, 512),
         chosen_lanes=choices * bits, sources=sources, masked=hidden * bits, converters=1,
     ) + chain("count", bits_of(int(slots)))  # fmt: skip
@@ -210,19 +224,19 @@ def join(
     whole = _moves(made, 1, max(lanes), result, 1, lanes_out) if made == result else parts[0]
     slots = sum(part[2] for part in parts)
     several = lanes_out * bits * (len(sources) - 1)
-    return _converter((whole[0], whole[1], slots, whole[3], whole[4]), bits, lanes_out, depth) + Counter(
+    return _converter((whole[0], whole[1], slots, whole[3], whole[4]), bits, lanes_out, depth) + features(
         chosen_lanes=several, joined=several
     )
 
 
 def crop(shape: Sequence[int], beats: int, width: int, depth: int | None) -> Features:
     height, columns = shape[:2]
-    flags = Counter(register=2 + width + 1, flag=2 * (bits_of(height) + bits_of(columns)), stages=1)
+    flags = features(register=2 + width + 1, flag=2 * (bits_of(height) + bits_of(columns)), stages=1)
     return walk(beats) + walk(columns, height) + flags + queue(depth or 3, width)
 
 
 def fork(width: int, depths: Sequence[int | None]) -> Features:
-    return add_all(queue(depth or 2, width) for depth in depths) + Counter(forks=len(depths))
+    return add_all(queue(depth or 2, width) for depth in depths) + features(forks=len(depths))
 
 
 def buffer_of_lines(counts: Sequence[int], places: int, width: int, depth: int | None) -> Features:
@@ -237,10 +251,8 @@ def argmax(channels: int, lanes: int, bits: int, y_bits: int, depth: int | None)
     entries = lanes
     for _ in range(levels):
         entries = -(-entries // 2)
-        found += Counter(register=entries * (bits + index), mux=entries * (bits + index))
+        found = found + features(register=entries * (bits + index), mux=entries * (bits + index))
     base = bits_of(max(2, beats * lanes))
-    found += adder(base, 1 + (beats > 1)) + Counter(register=base + bits + y_bits + 4 + lanes * bits)
-    found += Counter(masked=(beats * lanes - channels) * bits, argmaxes=1) + registers(3, levels + 1)
+    found = found + adder(base, 1 + (beats > 1)) + features(register=base + bits + y_bits + 4 + lanes * bits)
+    found = found + features(masked=(beats * lanes - channels) * bits, argmaxes=1) + registers(3, levels + 1)
     return found + queue(depth or levels + 4, y_bits)
-
-

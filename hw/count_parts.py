@@ -10,6 +10,9 @@ from functools import lru_cache
 from math import expm1
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..ir.graph import IntType
 from .arithmetic import DSP_CYCLES, DSP_INPUT, LUT_INPUTS, SHORTEST_CHAIN, WIDEST_UNREGISTERED
 from .buffer import DEEPEST_LUT_RAM
@@ -17,34 +20,61 @@ from .counters import is_power_of_two
 from .deep_queue import FETCHING, HEAD
 from .memory import BLOCK_SHAPES, choose_style, split_into_banks
 
-Features = Counter[str]
+CHAINS = ("add", "compare", "constant", "count", "level", "point", "accumulate", "limit")
+
+FEATURES = (
+    "bram", "dsp",  # exact
+    "register", "delayed", "delays", "block_read", "product_register",
+    "dpr", "ram", "row_mux", "row_select",
+    *(f"{kind}_{what}" for kind in CHAINS for what in ("long", "short", "tiny", "pairs", "fours")),
+    "ripple", "triples", "sixes", "gates", "inverted", "inverted_bits", "looked_up", "started",
+    "dsp_wide", "small_product", "product", "product_area", "limited", "decoded", "masked", "mux", "begun",
+    "rom4", "rom6", "deep4", "deep6", "logic4", "logic6", "block_word", "bank_mux",
+    "flag", "wraps", "loop", "loops", "picked", "ranks", "outside", "padded", "chosen", "choices", "chosen_lanes",
+    "sources", "slots", "joined", "held",
+    "levels", "queues", "stages", "windows", "parallels", "pads", "pools", "converters", "forks", "argmaxes",
+)  # fmt: skip
+
+PLACES = {name: place for place, name in enumerate(FEATURES)}
+
+Features = NDArray[np.float64]
+"""How much there is of each of ``FEATURES``."""
+
+
+def features(**amounts: float) -> Features:
+    found = np.zeros(len(FEATURES))
+    for name, amount in amounts.items():
+        found[PLACES[name]] = amount
+    found.setflags(write=False)  # some are kept and given out again
+    return found
 
 
 def add_all(parts: Iterable[Features]) -> Features:
-    total: Features = Counter()
-    for part in parts:
-        total.update(part)
-    return total
+    return sum(parts, start=NOTHING)
 
 
 def many(part: Features, count: float) -> Features:
-    return Counter({name: amount * count for name, amount in part.items()})
+    return part * count
+
+
+NOTHING = features()
 
 
 def registers(bits: float, cycles: int = 1) -> Features:
     """``bits`` some cycles later; those delayed by more than two become shift registers on 7-series."""
-    return Counter(register=bits * cycles) if cycles <= 2 else Counter(delayed=bits * cycles, delays=bits)
+    return features(register=bits * cycles) if cycles <= 2 else features(delayed=bits * cycles, delays=bits)
 
 
+@lru_cache(maxsize=100_000)
 def chain(kind: str, bits: int, count: float = 1) -> Features:
     """An adder or what else yosys makes a carry chain of: on ECP5 beyond four bits, on 7-series beyond two."""
     length = "long" if bits > 4 else "short" if bits > 2 else "tiny"
-    found: Features = Counter({f"{kind}_{length}": bits * count})
+    amounts = {f"{kind}_{length}": bits * count}
     if bits > 2:
-        found[f"{kind}_fours"] = -(-bits // 4) * count
+        amounts[f"{kind}_fours"] = -(-bits // 4) * count
     if bits > 4:
-        found[f"{kind}_pairs"] = -(-bits // 2) * count
-    return found
+        amounts[f"{kind}_pairs"] = -(-bits // 2) * count
+    return features(**amounts)
 
 
 def adder(bits: int, count: float = 1) -> Features:
@@ -64,16 +94,17 @@ def counter(size: int) -> Features:
     """Counts from 0 to ``size`` - 1 and starts again."""
     bits = bits_of(size)
     if not bits:
-        return Counter()
-    return Counter(register=bits, wraps=0 if is_power_of_two(size) else bits) + chain("count", bits)
+        return NOTHING
+    return features(register=bits, wraps=0 if is_power_of_two(size) else bits) + chain("count", bits)
 
 
+@lru_cache(maxsize=100_000)
 def walk(beats: int, groups: int = 1) -> Features:
     """Of `hw/counters.py`."""
-    flags = add_all(Counter(register=2, flag=bits_of(size)) for size in (beats, groups) if size > 1)
+    flags = add_all(features(register=2, flag=bits_of(size)) for size in (beats, groups) if size > 1)
     if is_power_of_two(beats):
         return flags + counter(beats * groups)
-    several = counter(groups) + counter(beats * groups) if groups > 1 else Counter()
+    several = counter(groups) + counter(beats * groups) if groups > 1 else features()
     return flags + counter(beats) + several
 
 
@@ -85,24 +116,25 @@ def distinct(columns: float, words: int) -> float:
     return -kinds * expm1(-columns / kinds) * (1 - 2 / kinds) if words > 1 else 0.0
 
 
+@lru_cache(maxsize=100_000)
 def rom(words: int, width: float, style: str = "auto") -> Features:
     """Of `hw/memory.py`, its words random."""
     if words == 1 or not width:
-        return Counter()
+        return NOTHING
     style = choose_style(words, int(width)) if style == "auto" else style
     if style == "block":
         return _block_rom(words, int(width))
     different = distinct(width, words)
-    rows = _tables(different, words)
     if style == "logic":
-        rows = Counter(logic4=rows["rom4"], logic6=rows["rom6"])
-    return rows + Counter(register=different)
+        four, six = _rows(different, words, 16), _rows(different, words, 64)
+        return features(logic4=four, logic6=six, register=different)
+    return _tables(different, words) + features(register=different)
 
 
 def _tables(columns: float, words: int) -> Features:
     four, six = _rows(columns, words, 16), _rows(columns, words, 64)
     # Beyond eight tables of four inputs, or four of six, multiplexers are lookup tables too.
-    return Counter(rom4=four, rom6=six, deep4=four * (words > 128), deep6=six * (words > 256))
+    return features(rom4=four, rom6=six, deep4=four * (words > 128), deep6=six * (words > 256))
 
 
 def _rows(columns: float, words: int, size: int) -> float:
@@ -117,33 +149,36 @@ def _rows(columns: float, words: int, size: int) -> float:
 @lru_cache(maxsize=100_000)
 def _block_rom(words: int, width: int) -> Features:
     banks, (widest, shallow) = split_into_banks(words, width), BLOCK_SHAPES[0]
-    found: Features = Counter(register=width)
+    found = features(register=width)
     start = 0
     for bank in banks:
         own = min(bank.depth, words - start)
         if start and choose_style(own, width) != "block":
-            found += _tables(width, own) + Counter(register=2 * width)
+            found = found + _tables(width, own) + features(register=2 * width)
         else:
-            found += Counter(bram=-(-width // (bank.width if bank.depth > shallow else widest)), block_word=width)
+            found = found + features(
+                bram=-(-width // (bank.width if bank.depth > shallow else widest)), block_word=width
+            )
         start += bank.depth
     if len(banks) > 1:
-        found += Counter(bank_mux=width * (len(banks) - 1), register=2 * bits_of(len(banks)))
+        found = found + features(bank_mux=width * (len(banks) - 1), register=2 * bits_of(len(banks)))
     return found
 
 
+@lru_cache(maxsize=100_000)
 def lut_ram(words: int, width: int) -> Features:
     """One port to write and one to read at once."""
     rows = -(-words // 16)
-    found: Features = Counter(dpr=rows * -(-width // 4), row_mux=width * (rows - 1), row_select=rows if rows > 1 else 0)
-    if words <= 32:
-        found["ram"] = 4 * -(-width // 6)
-    elif words <= 64:
-        found["ram"] = 4 * -(-width // 3)
+    if words <= 64:
+        ram = 4 * -(-width // (6 if words <= 32 else 3))
     else:
-        found["ram"] = 4 * width * -(-words // 128)
-    return found
+        ram = 4 * width * -(-words // 128)
+    return features(
+        dpr=rows * -(-width // 4), ram=ram, row_mux=width * (rows - 1), row_select=rows if rows > 1 else 0
+    )  # fmt: skip
 
 
+@lru_cache(maxsize=100_000)
 def block_ram(words: int, width: int) -> Features:
     """One port to write and one to read, as yosys maps it: the widest form that has all words."""
     blocks = 0
@@ -151,20 +186,21 @@ def block_ram(words: int, width: int) -> Features:
         if words <= deep or wide == 1:
             blocks = -(-width // wide) * -(-words // deep)
             break
-    return Counter(bram=blocks, block_word=width, block_read=2 * width)
+    return features(bram=blocks, block_word=width, block_read=2 * width)
 
 
+@lru_cache(maxsize=100_000)
 def queue(depth: int, width: int) -> Features:
     """Of `hw/queue.py` or `hw/deep_queue.py`, with its credits."""
     level = depth.bit_length()
-    credits: Features = Counter(register=level + 1, levels=1) + chain("level", level)
+    credits = features(register=level + 1, levels=1) + chain("level", level)
     if depth == 1:
-        return credits + Counter(register=width + 1, held=width)
+        return credits + features(register=width + 1, held=width)
     if depth > 3 * HEAD and choose_style(depth - 2 * HEAD, width) == "block":
         return credits + _deep_queue(depth, width)
     places = 1 << bits_of(depth)
     pointer = bits_of(depth)
-    pointers: Features = Counter(register=2 * pointer, queues=1) + chain("count", pointer, 2)
+    pointers = features(register=2 * pointer, queues=1) + chain("count", pointer, 2)
     return credits + many(credits, 1) + pointers + lut_ram(places, width)
 
 
@@ -179,7 +215,7 @@ def _deep_queue(depth: int, width: int) -> Features:
             many(counter(places), 2),
             chain("level", pointer + 1),
             chain("level", head),
-            Counter(register=pointer + head + 12 + FETCHING * 5, levels=2, mux=width, queues=2),
+            features(register=pointer + head + 12 + FETCHING * 5, levels=2, mux=width, queues=2),
         )
     )
 
@@ -221,29 +257,29 @@ def _add(a: Term, b: Term) -> tuple[Term, int, bool]:
 
 def add_up(terms: Sequence[Term]) -> tuple[Features, Term, int]:
     """A tree of adders: its features, its result, its cycles."""
-    found: Features = Counter()
+    found = NOTHING
     sums, cycles = list(terms), 0
     while len(sums) > 1:
         added = [_add(a, b) for a, b in zip(sums[0::2], sums[1::2], strict=False)]
         for (_, bits, is_chain), count in Counter(added).items():
-            found += adder(bits, count) if is_chain and bits > SHORTEST_CHAIN else Counter(ripple=bits * count)
+            found = found + adder(bits, count) if is_chain and bits > SHORTEST_CHAIN else features(ripple=bits * count)
         sums = [*(total for total, _, _ in added), *sums[2 * len(added) :]]
         if len(sums) == 1 or max(term.bits for term in sums) > WIDEST_UNREGISTERED:
             cycles += 1
-            found["register"] += sum(term.bits for term in sums)
+            found = found + features(register=sum(term.bits for term in sums))
     return found, sums[0], cycles
 
 
 def count_up(bits: int) -> tuple[Features, Term, int]:
     """A count of single bits, as `arithmetic.count_up` has it."""
     triples = -(-bits // 3)
-    found: Features = Counter(triples=triples, register=2 * triples)
+    found = features(triples=triples, register=2 * triples)
     if triples == 1:
         return found, Term(0, bits), 1
     sixes = -(-triples // 6)
     parts = [Term(0, min(6, triples - 6 * n)) for n in range(sixes)]
     twos = [Term(0, part.high, 1) for part in parts]
-    found += Counter(sixes=2 * sixes, register=sum(part.bits for part in (*parts, *twos)))
+    found = found + features(sixes=2 * sixes, register=sum(part.bits for part in (*parts, *twos)))
     tree, total, cycles = add_up([*parts, *twos])
     return found + tree, total, cycles + 2
 
@@ -252,12 +288,12 @@ def multiply(x: Term, weight: Term) -> tuple[Features, list[Term]]:
     """In lookup tables; the summands."""
     if min(x.bits, weight.bits) > 1 and x.bits + weight.bits <= LUT_INPUTS:
         low, high = limits_of_product(x, weight)
-        return Counter(looked_up=_bits(low, high)), [Term(low, high)]
+        return features(looked_up=_bits(low, high)), [Term(low, high)]
     if (weight.bits, weight.low < 0) <= (x.bits, x.low < 0):
         x, weight = weight, x
     low, high = min(0, weight.low), max(0, weight.high)
     places = range(x.bits)
-    return Counter(gates=weight.bits * x.bits), [Term(low, high, p, x.low < 0 and p == x.bits - 1) for p in places]
+    return features(gates=weight.bits * x.bits), [Term(low, high, p, x.low < 0 and p == x.bits - 1) for p in places]
 
 
 def limits_of_product(a: Term, b: Term) -> tuple[int, int]:
@@ -267,7 +303,7 @@ def limits_of_product(a: Term, b: Term) -> tuple[int, int]:
 
 def multiply_wide(x: Term, weight: Term) -> tuple[Features, list[Term]]:
     """In multiplier blocks, whose registers are their own on ECP5; the summands, `DSP_CYCLES` later."""
-    found, terms = Counter(), []
+    found, terms = NOTHING, []
     for a in _pieces(x):
         for b in _pieces(weight):
             low, high = limits_of_product(a, b)
@@ -275,12 +311,11 @@ def multiply_wide(x: Term, weight: Term) -> tuple[Features, list[Term]]:
             # Beside a signed factor, an unsigned one gets a sign.
             narrow = min(a.bits + (b.low < 0 <= a.low), b.bits + (a.low < 0 <= b.low))
             # yosys leaves what is too narrow to tables.
-            found["dsp"] += narrow > 1
-            found["dsp_wide"] += narrow > 1 and a.bits + b.bits > 8
-            found["small_product"] += 0 if narrow > 1 else a.bits + b.bits
-            found["product"] += a.bits + b.bits
-            found["product_area"] += a.bits * b.bits
-            found["product_register"] += DSP_CYCLES * _bits(low, high)
+            is_wide = narrow > 1
+            found = found + features(
+                dsp=is_wide, dsp_wide=is_wide and a.bits + b.bits > 8, small_product=0 if is_wide else a.bits + b.bits,
+                product=a.bits + b.bits, product_area=a.bits * b.bits, product_register=DSP_CYCLES * _bits(low, high),
+            )  # fmt: skip
     return found, terms
 
 
@@ -294,4 +329,3 @@ def _pieces(term: Term) -> list[Term]:
 def ring(words: int, width: int) -> Features:
     """Places of a buffer that is written and read at once, in the style that its stage takes."""
     return block_ram(words, width) if words > DEEPEST_LUT_RAM else lut_ram(words, width)
-

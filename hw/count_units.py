@@ -20,7 +20,7 @@ from .add import signed_digits
 from .count_engines import ENGINE_COUNTS
 from .count_functions import finishing, prepare
 from .count_mac import find_sums
-from .count_parts import Features, Term, add_up, many, queue, registers, walk
+from .count_parts import Features, Term, add_up, features, many, queue, registers, walk
 from .depthwise import reach_of_windows
 from .plan import LayerPlan
 from .pool import axes_of, axes_of_taps
@@ -129,9 +129,7 @@ def _pool(unit: Unit, bounds: Mapping[str, Bounds]) -> Count:
     is_max, axes = isinstance(node, MaxPool2d), axes_of(node, unit.source)
     sliding, is_padded = slide(unit, node, unit.source.dtype.low if is_max else 0)
     sums = bounds[node.name]
-    finish = finishing(
-        unit.function, int(sums.low.min()), int(sums.high.max()), node.result, unit.source.channels
-    )
+    finish = finishing(unit.function, int(sums.low.min()), int(sums.high.max()), node.result, unit.source.channels)
     x_bits = unit.source.dtype.bits if axes else sliding.dtype.bits
 
     def count(fold: LayerPlan, depths: Depths) -> dict[str, Features]:
@@ -168,8 +166,7 @@ def _add(unit: Unit, bounds: Mapping[str, Bounds]) -> Count:
         waiting = max(1, counted.lead - adding)
         latency = waiting + adding + counted.cycles + 1
         found = registers(fold.pe * width, waiting) + many(tree, fold.pe) + counted.features
-        found["register"] += latency - 1
-        found["stages"] += 1
+        found = found + features(register=latency - 1, stages=1)
         depth = depths.get(unit.name) or latency + 1
         return {unit.name: found + queue(depth, fold.pe * finish.y_type.bits)}
 
@@ -186,9 +183,8 @@ def _lanewise(unit: Unit, bounds: Mapping[str, Bounds]) -> Count:
         lead = max(1, counted.lead)
         idle = groups * fold.pe - source.channels
         found = walk(groups) + counted.features + registers(fold.pe * source.dtype.bits, lead)
-        found["register"] += lead + counted.cycles
-        found["masked"] += idle * unit.result.dtype.bits
-        found["stages"] += 1
+        masked = idle * unit.result.dtype.bits
+        found = found + features(register=lead + counted.cycles, masked=masked, stages=1)
         depth = depths.get(unit.name) or lead + counted.cycles + 2
         return {unit.name: found + queue(depth, fold.pe * unit.result.dtype.bits)}
 
@@ -291,4 +287,3 @@ COUNTS: Mapping[str, Callable[[Unit, Mapping[str, Bounds]], Count]] = {
     "depth_to_space": _depth_to_space,
     "argmax": _argmax,
 }
-

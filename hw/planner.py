@@ -8,13 +8,17 @@ from typing import Any
 
 from ..errors import PlanError
 from ..ir.graph import Graph
+from ..ir.ranges import find_bounds
+from .budget import KINDS, NAMES, REFERENCE, Budget, describe
+from .choose import Chooser, Chosen
 from .design import Design, filling
 from .folding_file import Folding, Given
 from .folds import ENGINE_OPTIONS, MATRICES, Choice, choose_from
 from .fork import ForkStage
-from .matching import choose_matching, feed_joins
+from .matching import feed_joins
 from .operators import units
-from .plan import Interface, LayerPlan, Plan
+from .options import Catalogue
+from .plan import Interface, Plan
 from .queues import Analysis
 from .stage import Stage
 from .unit import Unit
@@ -31,34 +35,96 @@ def plan(
     fps: float | None = None,
     clock_mhz: float | None = None,
     multipliers: int | None = None,
+    budget: Budget | None = None,
     folding: Folding | None = None,
     interface: Interface | None = None,
 ) -> Plan:
-    """The plan of fewest multipliers that reaches ``fps``; without ``fps``, the fastest of at most ``multipliers``.
+    """The plan of least area that reaches ``fps``; without ``fps``, the fastest that the budgets allow.
 
-    multipliers: pe x simd, added up over the layers with weights, whatever their width; without ``fps`` the default is
-        64 for the layers that ``folding`` leaves open.
+    multipliers: pe x simd, added up over the layers with weights, whatever their width; with neither ``fps`` nor a
+        budget the default is 64 for the layers that ``folding`` leaves open.
+    budget: what a device holds, and so what its resources are worth; plans fit in it where it is a limit.
     folding: what the user decides for himself; ``clock_mhz`` (default 100) and ``interface`` given here go before it.
     Raises PlanError where the target cannot be reached, saying what can, and where ``folding`` does not fit the graph.
     """
-    folding = folding or Folding()
-    clock_mhz = next(clock for clock in (clock_mhz, folding.clock_mhz, DEFAULT_CLOCK_MHZ) if clock is not None)
-    if not 0 < clock_mhz < inf:
-        raise PlanError(f"a clock of {clock_mhz:g} MHz; it must be above 0")
-    found = units(graph)
-    given = _given_layers(found, folding)
-    also = {layer[key] for layer in given.values() for key in ("pe", "simd") if key in layer}
-    choices = [_choose(unit, given[unit.name], also) for unit in found]
-    choices = feed_joins(graph, choices)
-    if fps is None and multipliers is None:
-        multipliers = DEFAULT_MULTIPLIERS + sum(c.folds[0].multipliers for c in choices if len(c.folds) == 1)
-    cycles = _fastest(choices, multipliers) if fps is None else _cycles_for(choices, fps, clock_mhz, multipliers)
-    folds = choose_matching(graph, choices, cycles)
-    layers = {
-        name: LayerPlan(**{**given[name], "engine": fold.engine, "pe": fold.pe, "simd": fold.simd, "order": fold.order})
-        for name, fold in folds.items()
-    }
-    return Plan(clock_mhz, layers, folding.depths, interface or folding.interface or "stream")
+    planning = Planning(
+        graph, clock_mhz=clock_mhz, multipliers=multipliers, budget=budget, folding=folding, interface=interface,
+        has_target=fps is not None,
+    )  # fmt: skip
+    return planning.plan_of(planning.fastest() if fps is None else planning.at_rate(fps))
+
+
+class Planning:
+    """All that can be chosen for a graph, and the plans that come of it, for one rate after the other."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        clock_mhz: float | None = None,
+        multipliers: int | None = None,
+        budget: Budget | None = None,
+        folding: Folding | None = None,
+        interface: Interface | None = None,
+        has_target: bool = False,
+    ):
+        self._folding = folding = folding or Folding()
+        self.clock_mhz = next(clock for clock in (clock_mhz, folding.clock_mhz, DEFAULT_CLOCK_MHZ) if clock is not None)
+        if not 0 < self.clock_mhz < inf:
+            raise PlanError(f"a clock of {self.clock_mhz:g} MHz; it must be above 0")
+        self._interface = interface or folding.interface or "stream"
+        found = units(graph)
+        given = _given_layers(found, folding)
+        also = {layer[key] for layer in given.values() for key in ("pe", "simd") if key in layer}
+        self._choices = feed_joins(graph, [_choose(unit, given[unit.name], also) for unit in found])
+        if not has_target and multipliers is None and not (budget and budget.is_limit):
+            multipliers = DEFAULT_MULTIPLIERS + sum(c.folds[0].multipliers for c in self._choices if len(c.folds) == 1)
+        self.worth, self._multipliers, bounds = budget or REFERENCE, multipliers, find_bounds(graph)
+        found = [Catalogue(choice, given[choice.unit.name], bounds, self.worth) for choice in self._choices]
+        self.chooser = Chooser(graph, found, self.worth, multipliers)
+
+    def at_rate(self, fps: float) -> Chosen:
+        cycles = _cycles_for(self._choices, fps, self.clock_mhz, self._multipliers)
+        chosen = self.chooser.choose(cycles)
+        if chosen is None:
+            wanted = f"{_rounded(fps)} fps, {cycles:,} cycles per frame at {self.clock_mhz:g} MHz"
+            raise PlanError(f"the target of {wanted}, {self._missing(cycles)}; {self._best()}")
+        return chosen
+
+    def fastest(self) -> Chosen:
+        """The fewest cycles per frame that the budgets allow, and the least area that has them."""
+        levels = self.chooser.levels
+        if self._multipliers is not None:
+            first = _fastest(self._choices, self._multipliers)
+            levels = [level for level in levels if level >= first]
+        low, high = 0, len(levels) - 1
+        if self.chooser.choose(levels[high]) is None:
+            raise PlanError(f"the smallest plan, {levels[high]:,} cycles per frame, {self._missing(levels[high])}")
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.chooser.choose(levels[middle]) else (middle + 1, high)
+        chosen = self.chooser.choose(levels[low])
+        assert chosen
+        return chosen
+
+    def plan_of(self, chosen: Chosen) -> Plan:
+        layers = {choice.unit.name: chosen.options[choice.unit.name].layer for choice in self._choices}
+        return Plan(self.clock_mhz, layers, self._folding.depths, self._interface)
+
+    def _missing(self, cycles: int) -> str:
+        """What a rate lacks, of what."""
+        least = self.chooser.least(cycles)
+        lacking = [
+            f"{getattr(least, kind):,} {NAMES[kind]}, of which there are {getattr(self.worth, kind):,}"
+            for kind in KINDS
+            if getattr(least, kind) > getattr(self.worth, kind)
+        ]
+        return f"takes at least {'; and '.join(lacking)}" if lacking else f"does not fit in {describe(self.worth)}"
+
+    def _best(self) -> str:
+        chosen = self.fastest()
+        best = f"{_rounded(self.clock_mhz * 1e6 / chosen.cycles)} fps, {chosen.cycles:,} cycles per frame"
+        return f"the best that fits is {best}; lower --fps, or give more of the device or a larger one"
 
 
 def plan_table(design: Design, analysis: Analysis) -> list[dict[str, Any]]:

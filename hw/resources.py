@@ -5,7 +5,6 @@ prints how well they predict stages and networks that were not among these.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,14 +13,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .count_parts import Features
+from .count_parts import FEATURES, PLACES, Features
 
 Family = Literal["ecp5", "xc7"]
 
 FITTED = ("lut", "carry", "lutram", "ff")
-
-# Features that are numbers of cells themselves.
-EXACT = ("bram", "dsp")
 
 
 @dataclass(frozen=True)
@@ -40,40 +36,23 @@ class Resources:
         return Resources(*(a + b for a, b in zip(astuple(self), astuple(other))))
 
     def luts(self, family: Family) -> float:
-        """Lookup tables that the device loses: on ECP5 a carry cell takes two, a LUT RAM four and its write logic two."""
+        """Lookup tables that the device loses: on ECP5 two for a carry cell, and six for a LUT RAM and its writing."""
         return self.lut + 2 * self.carry + 6 * self.lutram if family == "ecp5" else self.lut + self.lutram
 
 
 @dataclass(frozen=True)
 class Model:
-    """names: of the features; coefficients: (fitted resources, features), of one family."""
+    """coefficients: (fitted resources, features), of one family."""
 
-    names: tuple[str, ...]
     coefficients: NDArray[np.float64]
 
-    def estimate(self, features: Features) -> Resources:
-        """Raises KeyError for a feature that the model was not fitted with."""
-        vector = vector_of(features, self.names)
-        return Resources(*(self.coefficients @ vector), *(float(features[name]) for name in EXACT))
-
-
-def vector_of(features: Mapping[str, float], names: tuple[str, ...]) -> NDArray[np.float64]:
-    place = _places(names)
-    vector = np.zeros(len(names))
-    for name, amount in features.items():
-        if name not in EXACT:
-            vector[place[name]] = amount
-    return vector
-
-
-@lru_cache
-def _places(names: tuple[str, ...]) -> Mapping[str, int]:
-    return {name: place for place, name in enumerate(names)}
+    def estimate(self, counted: Features) -> Resources:
+        exact = (float(counted[PLACES["bram"]]), float(counted[PLACES["dsp"]]))
+        return Resources(*(self.coefficients @ counted).tolist(), *exact)
 
 
 @lru_cache
 def find_model(family: Family) -> Model:
     """The fitted model that the package holds."""
-    stored = json.loads(Path(__file__).with_name("resources.json").read_text())
-    names = tuple(stored["features"])
-    return Model(names, np.array([[stored[family][what].get(name, 0.0) for name in names] for what in FITTED]))
+    stored = json.loads(Path(__file__).with_name("resources.json").read_text())[family]
+    return Model(np.array([[stored[what].get(name, 0.0) for name in FEATURES] for what in FITTED]))
