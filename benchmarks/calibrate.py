@@ -8,12 +8,12 @@ import json
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from amaranth.hdl import UnusedElaboratable
+from calibration_fit import print_check, read_lines, write_fit
 from calibration_stages import DRAWERS, build, draw
 
 from espalier.boards.synth import measure_layers
@@ -21,13 +21,13 @@ from espalier.errors import ToolError
 from espalier.hw.design import generate
 
 DEVICES = {"ecp5": "ecp5-85k", "xc7": "xc7z045"}
-TIMEOUT_S = 120.0
+TIMEOUT_S = 900.0
 
 
 def measure(options: argparse.Namespace) -> None:
     """One line of JSON for each specification and family; what is there already is not measured again."""
-    options.output.mkdir(parents=True, exist_ok=True)
-    path = options.output / "samples.jsonl"
+    path = options.samples
+    path.parent.mkdir(parents=True, exist_ok=True)
     done = {(one["family"], one["spec"]["seed"], one["spec"].get("engine", "mac")) for one in read_lines(path)}
     for family in options.family:
         for seed in range(options.first, options.first + options.count):
@@ -40,7 +40,8 @@ def measure_one(spec: Any, family: str) -> dict[str, Any]:
     """areas: by stage, in the order of `Area`; empty where yosys took too long. depths: of all queues and buffers."""
     begin = time.perf_counter()
     design = generate(*build(spec))
-    found = {"family": family, "spec": spec, "depths": {link.name: link.depth for link in design.links}, "areas": {}}
+    depths = {link.name: link.depth for link in design.links if link.latency}
+    found = {"family": family, "spec": spec, "depths": depths, "areas": {}}
     with tempfile.TemporaryDirectory() as scratch:
         try:
             areas = measure_layers(
@@ -54,17 +55,6 @@ def measure_one(spec: Any, family: str) -> dict[str, Any]:
     return found
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The measurements so far; a line that a killed run left half is dropped from the file."""
-    if not path.is_file():
-        return
-    lines = path.read_text().splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        path.write_text("".join(lines[:-1]))
-        lines.pop()
-    yield from map(json.loads, lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
@@ -74,8 +64,15 @@ def main() -> None:
     measuring.add_argument("--engine", default="mac")
     measuring.add_argument("--kind", choices=list(DRAWERS), help="default: all of them")
     measuring.add_argument("--family", nargs="+", choices=list(DEVICES), default=list(DEVICES))
-    measuring.add_argument("-o", "--output", type=Path, required=True)
     measuring.set_defaults(run=measure)
+    fitting = verbs.add_parser("fit", help="write the coefficients")
+    fitting.add_argument("-o", "--output", type=Path, default=Path("hw/resources.json"))
+    fitting.set_defaults(run=lambda given: write_fit(given.samples, given.output))
+    checking = verbs.add_parser("check", help="print how well samples are predicted that were not in the fit")
+    checking.add_argument("--worst", type=int, default=0, help="print so many of the worst predictions too")
+    checking.set_defaults(run=lambda given: print_check(given.samples, given.worst))
+    for verb in (measuring, fitting, checking):
+        verb.add_argument("--samples", type=Path, required=True, help="JSON, a line for each measurement")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=UnusedElaboratable)
     options.run(options)

@@ -94,7 +94,7 @@ def random_weights(rng: np.random.Generator, shape: tuple[int, ...], bits: int, 
 
 
 def fold_of(spec: Spec, **more) -> LayerPlan:
-    keys = ("engine", "pe", "simd", "multiplier", "memory")
+    keys = ("engine", "pe", "simd", "multiplier", "memory", "order", "planes", "shifts_per_slot")
     return LayerPlan(**({key: spec[key] for key in keys if key in spec} | more))
 
 
@@ -328,11 +328,20 @@ def _draw_binary(rng: np.random.Generator) -> Spec:
     }  # fmt: skip
 
 
+def _draw_ordered(rng: np.random.Generator) -> Spec:
+    """Every beat to all outputs, or several products in a DSP block, or both."""
+    found = dict(_draw_dense(rng) if rng.random() < 0.6 else _draw_conv(rng))
+    order, multiplier = _pick(rng, ("input", "lut"), ("input", "lut"), ("output", "dsp"), ("input", "dsp"))
+    pe = max(1, min(found["pe"], 24 // found["simd"])) if multiplier == "dsp" else found["pe"]
+    return found | {"order": order, "multiplier": multiplier, "pe": pe}
+
+
 SHARES = {"dense": 8, "conv": 7, "depthwise": 3, "pool": 3, "add": 3, "lanewise": 5, "move": 4, "fork": 2}
 
 DRAWERS: Mapping[str, Callable[[np.random.Generator], Spec]] = {
     "dense": _draw_dense,
     "binary": _draw_binary,
+    "ordered": _draw_ordered,
     "conv": _draw_conv,
     "depthwise": _draw_depthwise,
     "pool": _draw_pool,

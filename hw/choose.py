@@ -1,12 +1,13 @@
 """One option for each unit, all chosen together: the least area, or the least of it within limits, by CP-SAT."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from ..ir.graph import Graph
-from .budget import KINDS, Budget, Spent, area_of, spent
+from .budget import KINDS, Budget, Spent, spent
 from .count_moves import convert
 from .matching import End, find_meetings
 from .options import Catalogue, Option, Options, drop_beaten
@@ -48,7 +49,12 @@ class Chooser:
         meetings = find_meetings(graph, [one.unit for one in catalogues])
         self._streams = [Stream(one, other, made, read) for (one, made), (other, read) in meetings if one != other]
         self._found: dict[int, Chosen | None] = {}
-        self.is_limited = worth.is_limit
+
+    def within(self, worth: Budget) -> "Chooser":
+        """The same with other limits."""
+        other = copy(self)
+        other._worth, other._found = worth, {}
+        return other
 
     @property
     def levels(self) -> list[int]:
@@ -73,7 +79,7 @@ class Chooser:
             return None
         if not met:
             return Chosen({}, Spent(), 0, True)
-        columns = [1, 3, 4] if self.is_limited else [0]
+        columns = [1, 3, 4] if self._worth.limits else [0]
         if self._multipliers is not None:
             columns.append(5)
         kept = {one.unit.name: drop_beaten(one, _bits(one), columns) for one in met}
@@ -81,8 +87,7 @@ class Chooser:
 
     def _is_hopeless(self, cycles: int) -> bool:
         """Whether each unit at its smallest is too much together."""
-        least = self.least(cycles)
-        return self.is_limited and any(getattr(least, kind) > getattr(self._worth, kind) for kind in KINDS)
+        return bool(self._worth.limits) and bool(self._worth.exceeded(self.least(cycles)))
 
     def _model(self, kept: Mapping[str, Options]) -> Chosen | None:
         from ortools.sat.python import cp_model  # a large library
@@ -102,9 +107,9 @@ class Chooser:
                 pay(tuple(total), costs, pick)
         for stream in self._streams:
             for pick, taken in self._meet(model, stream, kept, picks):
-                pay(("area", *KINDS), (area_of(taken, self._worth), *(getattr(taken, kind) for kind in KINDS)), pick)
-        for kind in KINDS if self.is_limited else ():
-            model.add(sum(total[kind]) <= getattr(self._worth, kind))
+                pay(("area", *KINDS), (self._worth.area(taken), *(getattr(taken, kind) for kind in KINDS)), pick)
+        for kind, most in self._worth.limits.items():
+            model.add(sum(total[kind]) <= most)
         if self._multipliers is not None:
             model.add(sum(total["multipliers"]) <= self._multipliers)
         model.minimize(sum(total["area"]))

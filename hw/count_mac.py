@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from ..ir.graph import Bounds, IntType
 from .arithmetic import DSP_CYCLES
-from .buffer import InputBuffer
+from .buffer import DEEPEST_LUT_RAM, InputBuffer
 from .count_functions import Finishing, finishing
 from .count_parts import (
     NOTHING,
@@ -15,10 +16,12 @@ from .count_parts import (
     Term,
     add_up,
     adder,
+    bits_of,
     block_ram,
     chain,
     count_up,
     features,
+    limits_of_product,
     lut_ram,
     many,
     multiply,
@@ -29,7 +32,9 @@ from .count_parts import (
     walk,
 )
 from .finish import begin
+from .kept_sums import FEWEST_IN_MEMORY
 from .memory import choose_style, read_cycles
+from .packing import Packing, choose_packing
 from .plan import LayerPlan
 from .product import Product
 
@@ -48,6 +53,7 @@ class Sums:
     x: Term
     finish: Finishing
     start_bits: int
+    starts: tuple[int, int]
 
     @property
     def blocks(self) -> int:
@@ -76,7 +82,7 @@ def find_sums(product: Product) -> Sums:
     start_type = IntType.of_range(int(start.min()), int(start.max()))
     return Sums(
         product, outputs, positions, channels, are_signs, IntType.of_range(low, high), Term(low, high), reach, finish,
-        start_type.bits if start.any() else 0,
+        start_type.bits if start.any() else 0, (int(start.min()), int(start.max())),
     )  # fmt: skip
 
 
@@ -87,68 +93,138 @@ def _with_zero(reach: Bounds) -> Term:
 def count_mac(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     """The stage with a queue of ``depth``; None: as deep as its own pace needs."""
     product, x_bits = sums.product, sums.product.x_type.bits
-    beats = sums.positions * -(-sums.channels // fold.simd)
-    groups = sums.blocks * -(-(sums.outputs // sums.blocks) // fold.pe)
-    width = sums.stored.bits * fold.pe * fold.simd
-    words = 1 if sums.is_one_word else groups * beats
-    style = choose_style(groups * beats, width) if fold.memory == "auto" else fold.memory
+    is_output_major = fold.order == "output"
+    beats, own_groups = sums.positions * -(-sums.channels // fold.simd), -(-(sums.outputs // sums.blocks) // fold.pe)
+    groups = own_groups * sums.blocks
     lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
-    is_kept = groups > 1 and not product.is_repeated and not product.is_lanewise
-    found = walk(beats, groups) + rom(words, width, style)
+    is_kept = own_groups > 1 and not product.is_lanewise and not (product.is_repeated and is_output_major)
 
-    array, array_cycles = _array(sums, fold.simd, fold.multiplier == "dsp")
-    finish = sums.finish.count(fold.pe)
-    bits = sums.finish.x_type.bits
-    is_accumulated = beats > 1 or array_cycles == 0 or sums.start_bits > 0
-    read, (buffer, kept) = read_cycles(words, style), _buffer(beats, lanes * x_bits, is_kept)
-    fetched = max(read, kept)
-    summed = fetched + array_cycles + is_accumulated
-    fetched += max(0, finish.lead - summed)
-    summed = max(summed, finish.lead)
+    is_dsp = fold.multiplier == "dsp"
+    array = find_array(sums, fold.pe, fold.simd, is_dsp, beats > 1)
+    if not (is_dsp or sums.are_signs):  # bits of weights that are zero in all of few slots take nothing
+        array = array._replace(features=array.features * (1 - 2.0 ** -(groups * beats)))
+    words = 1 if sums.is_one_word else groups * beats
+    style = choose_style(groups * beats, array.word_bits) if fold.memory == "auto" else fold.memory
+    finish, read = sums.finish.count(fold.pe), read_cycles(words, style)
+    buffer, kept = _buffer(beats if is_output_major else 1, lanes * x_bits, is_kept)
+    found = _walk(is_output_major, beats, own_groups, sums.blocks) + rom(words, array.word_bits, style) + buffer
+    found = found + array.features + finish.features
+    kept_groups = 1 if is_output_major else own_groups
+    is_added = beats > 1 or array.cycles == 0 or sums.start_bits > 0 or array.has_carry
+    fetched = max(read, kept, _kept_cycles(kept_groups) - array.cycles)
+    summed = fetched + array.cycles + is_added
+    fetched, summed = fetched + max(0, finish.lead - summed), max(summed, finish.lead)
     latency = summed + finish.cycles + 1
-    found = found + buffer + many(array, fold.pe) + finish.features
-    found = (
-        found + registers(lanes * x_bits, fetched - kept) + registers((groups * beats - 1).bit_length(), fetched - read)
-    )
-    if is_accumulated:
-        found = found + many(_accumulator(bits, beats > 1, sums.start_bits > 0), fold.pe)
+    address = (groups * beats - 1).bit_length()
+    found = found + registers(lanes * x_bits, fetched - kept) + registers(address, fetched - read)
+    if is_added:
+        found = found + many(_accumulator(array.total_bits, beats > 1, sums.start_bits > 0), array.totals)
     if beats > 1:
-        found = found + registers(2, summed - 1)
+        found = found + registers(2, summed - 1) + _kept_sums(kept_groups, array.total_bits * array.totals)
     if sums.start_bits:
         found = found + rom(groups, sums.start_bits * fold.pe, "lut") + walk(1, groups)
     found = found + features(register=latency - 1, stages=1)
-    depth = depth or -(-(latency + 1) // beats)
-    return found + queue(depth, fold.pe * sums.finish.y_type.bits)
+    most = -(-(latency + 1) // beats) if is_output_major else min(latency + 1, own_groups)
+    return found + queue(depth or most, fold.pe * sums.finish.y_type.bits)
 
 
-@lru_cache(maxsize=20_000)
-def _array(sums: Sums, simd: int, is_dsp: bool) -> tuple[Features, int]:
+def _walk(is_output_major: bool, beats: int, groups: int, blocks: int) -> Features:
+    if is_output_major:
+        return walk(beats, groups * blocks)
+    return walk(groups, beats) + (walk(beats * groups * blocks) if blocks > 1 else NOTHING)
+
+
+def _kept_cycles(groups: int) -> int:
+    return 0 if groups < FEWEST_IN_MEMORY else 1 + (groups > DEEPEST_LUT_RAM)
+
+
+def _kept_sums(groups: int, bits: int) -> Features:
+    """What keeps the sums of other groups: registers, or a memory."""
+    if groups < FEWEST_IN_MEMORY:
+        return features(register=bits * (groups - 1))
+    cycles, address = _kept_cycles(groups), bits_of(groups)
+    pointers = registers(address, cycles + 1) + features(register=1)
+    if cycles == 2:
+        return pointers + block_ram(groups, bits) + features(register=bits)
+    return pointers + lut_ram(groups, bits) + features(register=bits)
+
+
+class Array(NamedTuple):
+    """word_bits: of the weights of a slot. totals: sums that are kept, of ``total_bits`` each."""
+
+    features: Features
+    cycles: int
+    word_bits: int
+    totals: int
+    total_bits: int
+    has_carry: bool = False
+
+
+@lru_cache(maxsize=50_000)
+def find_array(sums: Sums, pe: int, simd: int, is_dsp: bool, is_long: bool) -> Array:
+    x_bits, stored = sums.product.x_type.bits, sums.stored
+    is_dsp = is_dsp and not sums.are_signs and min(x_bits, stored.bits) > 1
+    start = IntType.of_range(sums.starts[0], sums.starts[1])
+    ends = sums.finish.x_type, start
+    total = IntType.of_range(min(one.low for one in ends), max(one.high for one in ends))
+    if is_dsp and not sums.product.is_lanewise:
+        limits = (sums.x.low, sums.x.high), (sums.weight.low, sums.weight.high)
+        packing = choose_packing(*limits, pe, simd, total if is_long else None)
+        if packing:
+            return _packed(sums, pe, simd, packing, total)
+    one, cycles = _sum_of(sums, simd, is_dsp)
+    return Array(many(one, pe), cycles, stored.bits * pe * simd, pe, sums.finish.x_type.bits)
+
+
+def _packed(sums: Sums, pe: int, simd: int, packing: Packing, total: IntType) -> Array:
+    """Several outputs in a multiplier: of `hw/packed_array.py`."""
+    lanes, packs = packing.lanes, -(-pe // packing.lanes)
+    low, high = sums.weight.low, sums.weight.high
+    above = IntType.of_range(low - (low < 0), high).bits
+    word_bits = (sums.stored.bits + (lanes - 1) * above) * packs * simd
+    ones = sum(1 << packing.spacing * lane for lane in range(lanes))
+    products, terms = multiply_wide(sums.x, Term(low * ones, high * ones))
+    found = many(products, packs * simd)
+    if packing.is_whole:
+        tree, _, cycles = add_up(terms * simd)
+        width = packing.spacing * (lanes - 1) + total.bits
+        return Array(found + many(tree, packs), DSP_CYCLES + cycles, word_bits, packs, width)
+    groups = -(-simd // packing.group)
+    tree, _, cycles = add_up(terms * min(simd, packing.group))
+    found = found + many(tree, packs * groups)
+    least, most = limits_of_product(sums.x, sums.weight)
+    part = Term(packing.group * min(0, least), packing.group * max(0, most))
+    parts, _, adding = add_up([part] * groups)
+    found = found + many(parts, pe)
+    return Array(found, DSP_CYCLES + cycles + adding, word_bits, pe, sums.finish.x_type.bits, low < 0 or sums.x.low < 0)
+
+
+def _sum_of(sums: Sums, simd: int, is_dsp: bool) -> tuple[Features, int]:
     """Of one output, and its cycles."""
     x_bits = sums.product.x_type.bits
     if sums.are_signs:
-        signs = features(inverted=simd * x_bits)
         if x_bits == 1 and simd > 2:
             counted, _, cycles = count_up(simd)
             return counted + features(inverted_bits=simd), cycles
         mirror = sums.product.x_type.low + sums.product.x_type.high
         one = Term(min(sums.x.low, mirror - sums.x.high), max(sums.x.high, mirror - sums.x.low))
         tree, _, cycles = add_up([one] * simd)
-        return tree + signs, cycles
-    if is_dsp and min(x_bits, sums.stored.bits) > 1:
+        return tree + features(inverted=simd * x_bits), cycles
+    if is_dsp:
         products, terms = multiply_wide(sums.x, sums.weight)
         tree, _, cycles = add_up(terms * simd)
         return tree + many(products, simd), cycles + DSP_CYCLES
-    products, terms = multiply(Term(*_full(sums.product.x_type, sums.x)), sums.weight)
-    if simd * len(terms) > 2 and all((t.low, t.high, t.shift, t.minus) == (0, 1, 0, False) for t in terms):
+    products, terms = multiply(_full(sums.product.x_type, sums.x), sums.weight)
+    if simd * len(terms) > 2 and all(term == Term(0, 1) for term in terms):
         counted, _, cycles = count_up(simd * len(terms))
-        return counted + many(products, simd), cycles
-    tree, _, cycles = add_up(terms * simd)
-    return tree + many(products, simd), cycles
+    else:
+        counted, _, cycles = add_up(terms * simd)
+    return counted + many(products, simd), cycles
 
 
-def _full(dtype: IntType, reach: Term) -> tuple[int, int]:
+def _full(dtype: IntType, reach: Term) -> Term:
     """Limits that take as many bits as the stream has, or those of ``reach`` where these do."""
-    return (reach.low, reach.high) if reach.bits == dtype.bits else (dtype.low, dtype.high)
+    return reach if reach.bits == dtype.bits else Term(dtype.low, dtype.high)
 
 
 def _accumulator(bits: int, is_looped: bool, has_start: bool) -> Features:

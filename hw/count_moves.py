@@ -108,7 +108,7 @@ def parallel_window(sliding: Sliding, lanes: int, repeats: int, depth: int | Non
     found = found + features(register=taps * channels * bits)
     if rows > 1 and width > 1:
         size = (rows - 1) * channels * bits
-        found = found + block_ram(width, size) if is_block else lut_ram(width, size)
+        found = found + (block_ram(width, size) if is_block else lut_ram(width, size))
         found = found + walk(width)
     found = found + features(padded=_outside(sliding) * channels * y_bits)
     if beats > 1:
@@ -172,7 +172,7 @@ def _accumulators(words: int, lanes: int, bits: int, is_max: bool, is_block: boo
     combined = comparator(bits) + features(mux=bits) if is_max and bits > 1 else adder(bits)
     found = found + many(features(ripple=bits) if is_max and bits == 1 else combined, lanes)
     if words > 1:
-        found = found + (block_ram(words, width) + registers(width, 3)) if is_block else lut_ram(words, width)
+        found = found + (block_ram(words, width) + registers(width, 3) if is_block else lut_ram(words, width))
     return found
 
 

@@ -81,7 +81,8 @@ def _conv(unit: Unit, bounds: Mapping[str, Bounds]) -> Count:
     name = f"{unit.name}_window"
 
     def count(fold: LayerPlan, depths: Depths) -> dict[str, Features]:
-        repeats, is_parallel = -(-outputs // fold.pe), fold.simd > channels
+        is_parallel = fold.simd > channels
+        repeats = -(-outputs // fold.pe) if fold.order == "output" else 1
         found = _pad_before(unit, node, sliding, fold.simd, depths) if is_padded else {}
         if is_parallel:
             found[name] = moves.parallel_window(sliding, fold.simd, repeats, depths.get(name))

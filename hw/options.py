@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Bounds, Ints
-from .budget import KINDS, Budget, Spent, area_of, spent
+from .budget import KINDS, Budget, Spent, spent
 from .count_parts import add_all
 from .count_units import prepare_count
 from .folds import MATRICES, Choice, Fold
@@ -24,7 +24,7 @@ thought: no converter that it might save costs as much."""
 
 @dataclass(frozen=True)
 class Option:
-    """One way to build a unit; area: as `area_of` counts."""
+    """One way to build a unit; area: as `Budget` counts."""
 
     fold: Fold
     layer: LayerPlan
@@ -91,7 +91,7 @@ class Catalogue:
     def _option(self, fold: Fold, layer: LayerPlan) -> Option:
         resources = find_model(self._worth.family).estimate(add_all(self._count(layer, {}).values()))
         taken = spent(resources, self._worth.family)
-        return Option(fold, layer, taken, area_of(taken, self._worth))
+        return Option(fold, layer, taken, self._worth.area(taken))
 
 
 def _layers(unit: Unit, fold: Fold, given: Mapping[str, Any]) -> list[LayerPlan]:

@@ -47,8 +47,8 @@ class Model:
     coefficients: NDArray[np.float64]
 
     def estimate(self, counted: Features) -> Resources:
-        exact = (float(counted[PLACES["bram"]]), float(counted[PLACES["dsp"]]))
-        return Resources(*(self.coefficients @ counted).tolist(), *exact)
+        lut, carry, lutram, ff = (self.coefficients @ counted).tolist()
+        return Resources(lut, carry, lutram, ff, float(counted[PLACES["bram"]]), float(counted[PLACES["dsp"]]))
 
 
 @lru_cache
