@@ -8,20 +8,24 @@ import json
 import tempfile
 import time
 import warnings
-from dataclasses import astuple
+from collections.abc import Sequence
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 from amaranth.hdl import UnusedElaboratable
+from calibration_batch import measure_batch
 from calibration_fit import print_check, read_lines, write_fit
 from calibration_stages import DRAWERS, build, draw
 
 from espalier.boards.synth import measure_layers
 from espalier.errors import ToolError
-from espalier.hw.design import generate
+from espalier.hw.design import Design, generate
 
 DEVICES = {"ecp5": "ecp5-85k", "xc7": "xc7z045"}
 TIMEOUT_S = 900.0
+BATCH = 12
+"""Designs in one run of yosys on 7-series, which begins slowly."""
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -30,18 +34,45 @@ def measure(options: argparse.Namespace) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     done = {(one["family"], one["spec"]["seed"], one["spec"].get("engine", "mac")) for one in read_lines(path)}
     for family in options.family:
-        for seed in range(options.first, options.first + options.count):
-            if (family, seed, options.engine) not in done:
-                with path.open("a") as file:
-                    file.write(json.dumps(measure_one(draw(seed, options.engine, options.kind), family)) + "\n")
+        seeds = [
+            seed
+            for seed in range(options.first, options.first + options.count)
+            if (family, seed, options.engine) not in done
+        ]
+        size = BATCH if family == "xc7" else 1
+        for first in range(0, len(seeds), size):
+            specs = [draw(seed, options.engine, options.kind) for seed in seeds[first : first + size]]
+            lines = measure_together(specs, family) if size > 1 else [measure_one(specs[0], family)]
+            with path.open("a") as file:
+                file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def measure_together(specs: Sequence[Any], family: str) -> list[dict[str, Any]]:
+    """The same as `measure_one`, in one run of yosys."""
+    designs = {}
+    for spec in specs:
+        graph, plan = build(spec)
+        designs[f"s{spec['seed']}"] = generate(replace(graph, name=f"s{spec['seed']}"), plan)
+    with tempfile.TemporaryDirectory() as scratch:
+        areas = measure_batch(designs, DEVICES[family], Path(scratch), TIMEOUT_S * len(specs))
+    lines = [describe(family, spec, design) for spec, design in zip(specs, designs.values())]
+    for line, found in zip(lines, areas.values(), strict=True):
+        line["areas"] = {name: list(astuple(area)) for name, area in found.items()}
+    print(f"{family} {[spec['seed'] for spec in specs]}", flush=True)
+    return lines
+
+
+def describe(family: str, spec: Any, design: Design) -> dict[str, Any]:
+    """A line without areas. depths: of all queues and buffers."""
+    depths = {link.name: link.depth for link in design.links if link.latency}
+    return {"family": family, "spec": spec, "depths": depths, "areas": {}}
 
 
 def measure_one(spec: Any, family: str) -> dict[str, Any]:
     """areas: by stage, in the order of `Area`; empty where yosys took too long. depths: of all queues and buffers."""
     begin = time.perf_counter()
     design = generate(*build(spec))
-    depths = {link.name: link.depth for link in design.links if link.latency}
-    found = {"family": family, "spec": spec, "depths": depths, "areas": {}}
+    found = describe(family, spec, design)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             areas = measure_layers(
