@@ -182,7 +182,18 @@ def draw(seed: int, engine: str = "mac", kind: str | None = None) -> Spec:
     if engine != "mac":
         drawn = _pick(rng, "dense", "conv")
     spec = {"seed": seed, **DRAWERS[kind or drawn](rng)}
-    return spec if engine == "mac" else spec | {"engine": engine, "multiplier": "lut"}
+    return spec if engine == "mac" else _with_engine(rng, spec | {"engine": engine, "multiplier": "lut"})
+
+
+def _with_engine(rng: np.random.Generator, spec: Spec) -> Spec:
+    if spec["engine"] == "serial":
+        return spec | {"planes": _pick(rng, "plane-major", "plane-major", "group-major"), "memory": "auto"}
+    if spec["engine"] == "popcount":
+        return spec | {"memory": "auto", "weight_bits": min(3, spec["weight_bits"]), "x_bits": min(3, spec["x_bits"])}
+    kernel = spec.get("kernel", 1)
+    most = max(2, int(400 / kernel**2 / spec["shape"][-1]))
+    whole = spec | {"outputs": min(spec["outputs"], most), "memory": "auto", "groups": 1}
+    return whole | {"pe": whole["outputs"], "simd": kernel**2 * spec["shape"][-1]}
 
 
 def _log(rng: np.random.Generator, low: int, high: int) -> int:

@@ -106,7 +106,7 @@ def count_mac(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     words = 1 if sums.is_one_word else groups * beats
     style = choose_style(groups * beats, array.word_bits) if fold.memory == "auto" else fold.memory
     finish, read = sums.finish.count(fold.pe), read_cycles(words, style)
-    buffer, kept = _buffer(beats if is_output_major else 1, lanes * x_bits, is_kept)
+    buffer, kept = count_buffer(beats if is_output_major else 1, lanes * x_bits, is_kept)
     found = _walk(is_output_major, beats, own_groups, sums.blocks) + rom(words, array.word_bits, style) + buffer
     found = found + array.features + finish.features
     kept_groups = 1 if is_output_major else own_groups
@@ -233,7 +233,7 @@ def _accumulator(bits: int, is_looped: bool, has_start: bool) -> Features:
     return features(register=bits) + (adder(bits) if has_start else NOTHING)
 
 
-def _buffer(beats: int, width: int, is_kept: bool) -> tuple[Features, int]:
+def count_buffer(beats: int, width: int, is_kept: bool) -> tuple[Features, int]:
     """Of `hw/buffer.py`, with its cycles."""
     form = InputBuffer._choose_form(beats, is_kept)
     cycles = {"none": 1, "register": 2, "lut": 2, "block": 3}[form]

@@ -22,6 +22,11 @@ from .memory import BLOCK_SHAPES, choose_style, split_into_banks
 
 CHAINS = ("add", "compare", "constant", "count", "level", "point", "accumulate", "limit")
 
+ENGINES = (
+    "serials", "serial_kept", "shifted", "popcounts", "planar", "near", "far", "packed", "packed_pairs", "packed_fours",
+    "spatials", "cells", "short_cells", "cell_sums", "ends", "cells_pairs", "cells_fours",
+)  # fmt: skip
+
 FEATURES = (
     "bram", "dsp",  # exact
     "register", "delayed", "delays", "block_read", "product_register",
@@ -32,6 +37,7 @@ FEATURES = (
     "rom4", "rom6", "deep4", "deep6", "logic4", "logic6", "block_word", "bank_mux",
     "flag", "wraps", "loop", "loops", "picked", "ranks", "outside", "padded", "chosen", "choices", "chosen_lanes",
     "sources", "slots", "joined", "held",
+    *ENGINES,
     "levels", "queues", "stages", "windows", "parallels", "pads", "pools", "converters", "forks", "argmaxes",
 )  # fmt: skip
 

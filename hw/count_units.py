@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -19,14 +20,16 @@ from . import count_moves as moves
 from .add import signed_digits
 from .count_engines import ENGINE_COUNTS
 from .count_functions import finishing, prepare
-from .count_mac import find_sums
+from .count_mac import Sums, find_sums
 from .count_parts import Features, Term, add_up, features, many, queue, registers, walk
 from .depthwise import reach_of_windows
+from .engines import WHOLE, takes_windows_once
 from .plan import LayerPlan
 from .pool import axes_of, axes_of_taps
 from .product import Product
 from .sliding import Sliding
 from .unit import Unit
+from .whole_windows import fill_with_zeros
 
 Depths = Mapping[str, int | None]
 """Of queues and buffers, by link; what is left out is guessed: as deep as the stage's own pace needs."""
@@ -78,11 +81,13 @@ def _conv(unit: Unit, bounds: Mapping[str, Bounds]) -> Count:
     )  # fmt: skip
     by_pixel = find_sums(product)
     at_once = find_sums(replace(product, weights=node.weights.reshape(node.outputs, 1, -1)))
-    name = f"{unit.name}_window"
+    name, whole = f"{unit.name}_window", _whole(unit, bounds)
 
     def count(fold: LayerPlan, depths: Depths) -> dict[str, Features]:
+        if fold.engine in WHOLE:
+            return whole(fold, depths)
         is_parallel = fold.simd > channels
-        repeats = -(-outputs // fold.pe) if fold.order == "output" else 1
+        repeats = 1 if takes_windows_once(fold) else -(-outputs // fold.pe)
         found = _pad_before(unit, node, sliding, fold.simd, depths) if is_padded else {}
         if is_parallel:
             found[name] = moves.parallel_window(sliding, fold.simd, repeats, depths.get(name))
@@ -92,6 +97,36 @@ def _conv(unit: Unit, bounds: Mapping[str, Bounds]) -> Count:
                 sliding, fold.simd, channels, node.groups, repeats, places, depths.get(name)
             )
         sums = at_once if is_parallel else by_pixel
+        return found | {unit.name: ENGINE_COUNTS[fold.engine](sums, fold, depths.get(unit.name))}
+
+    return count
+
+
+def _whole(unit: Unit, bounds: Mapping[str, Bounds]) -> Count:
+    """Of engines that take a window at once, in one group and without dilation."""
+
+    @cache
+    def prepare() -> tuple[Sliding, bool, Any, Sums]:
+        given = unit.nodes[0]
+        assert isinstance(given, Conv2d)
+        node = fill_with_zeros(given)
+        sliding, is_padded = slide(unit, node, node.pad_value)
+        product = Product(
+            node.weights.reshape(node.outputs, 1, -1), sliding.dtype, reach_of_windows(node, bounds),
+            bounds[node.name], node.result, pixels=sliding.places, function=unit.function,
+        )  # fmt: skip
+        return sliding, is_padded, node, find_sums(product)
+
+    def count(fold: LayerPlan, depths: Depths) -> dict[str, Features]:
+        sliding, is_padded, node, sums = prepare()
+        inputs = node.weights[0].size
+        found = _pad_before(unit, node, sliding, inputs, depths) if is_padded else {}
+        name = f"{unit.name}_window"
+        if inputs > node.channels:
+            found[name] = moves.parallel_window(sliding, inputs, 1, depths.get(name))
+        else:
+            places = depths.get(f"{name}_buffer")
+            found[name] = moves.serial_window(sliding, inputs, node.channels, 1, 1, places, depths.get(name))
         return found | {unit.name: ENGINE_COUNTS[fold.engine](sums, fold, depths.get(unit.name))}
 
     return count
@@ -108,7 +143,11 @@ def _depthwise(unit: Unit, bounds: Mapping[str, Bounds]) -> Count:
         )
     )  # fmt: skip
 
+    whole = _whole(unit, bounds)
+
     def count(fold: LayerPlan, depths: Depths) -> dict[str, Features]:
+        if fold.engine in WHOLE:
+            return whole(fold, depths)
         found = _pad_before(unit, node, sliding, fold.pe, depths) if is_padded else {}
         found |= _windows_by_channel(unit, sliding, fold.pe, depths)
         return found | {unit.name: ENGINE_COUNTS[fold.engine](sums, replace(fold, simd=1), depths.get(unit.name))}

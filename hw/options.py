@@ -97,8 +97,10 @@ class Catalogue:
 def _layers(unit: Unit, fold: Fold, given: Mapping[str, Any]) -> list[LayerPlan]:
     """The fold with each kind of multiplier and memory that makes a difference."""
     base = LayerPlan(**{**given, "engine": fold.engine, "pe": fold.pe, "simd": fold.simd, "order": fold.order})
-    if unit.kind not in MATRICES:
+    if unit.kind not in MATRICES or fold.engine == "spatial":
         return [base]
+    if fold.engine != "mac":
+        return [base] if "memory" in given else [replace(base, memory=style) for style in ("auto", "lut", "block")]
     multipliers = [base.multiplier] if "multiplier" in given or not _multiplies(unit) else ["lut", "dsp"]
     memories = [base.memory] if "memory" in given else ["auto", *_other_memory(unit, fold)]
     return [replace(base, multiplier=one, memory=other) for one in multipliers for other in memories]

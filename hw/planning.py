@@ -15,7 +15,7 @@ from .budget import NAMES, REFERENCE, Budget, Spent
 from .choose import Chooser, Chosen
 from .count_engines import ENGINE_COUNTS
 from .folding_file import Folding, Given
-from .folds import ENGINE_SPACES, INPUT_MAJOR_SPACES, MATRICES, Choice, choose_from
+from .folds import ENGINE_OPTIONS, ENGINE_SPACES, INPUT_MAJOR_SPACES, MATRICES, Choice, choose_from
 from .matching import feed_joins
 from .operators import units
 from .options import Catalogue
@@ -157,6 +157,8 @@ def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
             )
         if given[name].get("order", "output") != "output":
             raise PlanError(f"{name}: order {given[name]['order']}, but only dense and convolution layers have one")
+        if given[name].get("order", "output") != "output":
+            raise PlanError(f"{name}: order {given[name]['order']}, but only dense and convolution layers have one")
     return given
 
 
@@ -174,8 +176,11 @@ def _choose(unit: Unit, given: Any, also: Collection[int]) -> Choice:
         if unit.kind in kinds and engine in ENGINE_COUNTS
     ]
     if not ways:  # what is wrong with what was given
-        return choose_from(unit, pe, simd, also, given.get("engine", "mac"), given.get("order", "output"))
-    found = [choose_from(unit, pe, simd, also, engine, order).folds for engine, order in ways]
+        return choose_from(unit, pe, simd, also, given["engine"], given.get("order", "output"))
+    found = []
+    for engine, order in ways:
+        options = {key: given[key] for key in ENGINE_OPTIONS.get(engine, ()) if key in given}
+        found.append(choose_from(unit, pe, simd, also, engine, order, **options).folds)
     return Choice(unit, tuple(fold for folds in found for fold in folds))
 
 
