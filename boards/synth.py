@@ -141,6 +141,15 @@ def synthesize(
     return report
 
 
+def measure_layers(
+    verilog: str, top: str, device: str, folder: Path, layers: Sequence[str], *, timeout_s: float = 3600.0
+) -> dict[str, Area]:
+    """The area of ``layers`` alone, each mapped by itself, as `synthesize` has it; files go to ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DESIGN).write_text(text := move_contents(verilog, folder))
+    return _measure_layers(_Job(text, top, find_device(device), folder, tuple(layers), True, 1, timeout_s))
+
+
 def _open_work(folder: Path) -> Path:
     """A new folder in ``folder``, in which old results, and what a killed run left, are removed."""
     folder.mkdir(parents=True, exist_ok=True)

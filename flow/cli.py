@@ -216,12 +216,20 @@ def check(model: o.ModelPath, input_type: o.InputType = None, json: o.Json = Fal
 @app.command()
 def plan(
     build: o.BuildPath, fps: o.Fps = None, clock_mhz: o.ClockMhz = None, multipliers: o.Multipliers = None,
-    folding: o.Folding = None, interface: o.Interface = None, force: o.Force = False, json: o.Json = False,
+    folding: o.Folding = None, interface: o.Interface = None, device: o.PlanDevice = None, fill: o.Fill = None,
+    budget_lut: o.BudgetLut = None, budget_bram: o.BudgetBram = None, budget_dsp: o.BudgetDsp = None,
+    pareto: o.Pareto = False, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
-    """Choose engine, pe, simd and queue depths of each layer, and predict every cycle."""
+    """Choose engine, pe, simd and queue depths of each layer, and predict every cycle and the area."""
     from . import verbs
 
-    verbs.plan_verb(build, o.PlanOptions(fps, clock_mhz, multipliers, folding, interface), force, json)
+    options = o.PlanOptions(
+        fps, clock_mhz, multipliers, folding, interface, device, fill, budget_lut, budget_bram, budget_dsp
+    )
+    if pareto:
+        verbs.pareto_verb(build, options, json)
+    else:
+        verbs.plan_verb(build, options, force, json)
 
 
 @app.command()
@@ -258,19 +266,25 @@ def synth(
 def build(
     model: o.ModelPath, output: o.Output, input_type: o.InputType = None, argmax: o.ArgMax = False,
     fps: o.Fps = None, clock_mhz: o.ClockMhz = None, multipliers: o.Multipliers = None,
-    folding: o.Folding = None, interface: o.Interface = None,
+    folding: o.Folding = None, interface: o.Interface = None, fill: o.Fill = None,
+    budget_lut: o.BudgetLut = None, budget_bram: o.BudgetBram = None, budget_dsp: o.BudgetDsp = None,
     frames: o.Frames = None, inputs: o.Inputs = None, stall: o.Stall = 0.3, seed: o.Seed = 0, waves: o.Waves = None,
     device: o.Device = "ecp5-25k", seeds: o.Seeds = 1, place: o.Place = True,
     force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
-    """Import, plan, generate, simulate and synth in one go; verbs that finished with the same inputs are skipped."""
+    """Import, plan, generate, simulate and synth in one go; verbs that finished with the same inputs are skipped.
+
+    With --fill or a --budget the plan has to fit in --device.
+    """
     from . import verbs
 
+    budgets = (budget_lut, budget_bram, budget_dsp)
+    within = device if any(given is not None for given in (fill, *budgets)) else None
     verbs.build_verb(
         model,
         output,
         o.ImportOptions(input_type, argmax),
-        o.PlanOptions(fps, clock_mhz, multipliers, folding, interface),
+        o.PlanOptions(fps, clock_mhz, multipliers, folding, interface, within, fill, *budgets),
         o.SimulateOptions(frames, inputs, stall, seed, waves),
         o.SynthOptions(device, seeds, place),
         force,

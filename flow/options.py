@@ -38,14 +38,28 @@ ArgMax = Annotated[bool, Option("--argmax", help="End with the index of the larg
 
 Fps = Annotated[
     float | None,
-    Option(help="Target in frames per second at --clock-mhz. Default: as many as --multipliers allows."),
+    Option(help="Target in frames per second at --clock-mhz. Default: as many as --device or --multipliers allow."),
 ]
 ClockMhz = Annotated[
     float | None,
     Option(help="Clock in MHz, that frames per second are counted at. Default: the folding file's, else 100."),
 ]
 Multipliers = Annotated[
-    int | None, Option(help="Budget: products per cycle (pe x simd) of all layers. Default: 64 if no --fps.")
+    int | None,
+    Option(help="Budget: products per cycle (pe x simd) of all layers. Default: 64 if no --fps, no --device."),
+]
+PlanDevice = Annotated[
+    str | None,
+    Option("--device", help="Plan within this device: ecp5-25k, xc7a35t...; as fast as it allows if no --fps."),
+]
+Fill = Annotated[
+    float | None, Option(help="Share, to 1, of the device's lookup tables and flip-flops to use. Default: 0.8.")
+]
+BudgetLut = Annotated[int | None, Option(help="Lookup tables to use at most. Default: the device's, by --fill.")]
+BudgetBram = Annotated[int | None, Option(help="Block RAMs of 18 kbit to use at most. Default: the device's.")]
+BudgetDsp = Annotated[int | None, Option(help="DSP blocks to use at most. Default: the device's.")]
+Pareto = Annotated[
+    bool, Option("--pareto", help="Print and plot rates against area instead of choosing; writes BUILD/pareto.svg.")
 ]
 Folding = Annotated[
     Path | None, Option(metavar="FILE", help="JSON folding file: per layer engine, pe, simd...; overrides the planner.")
@@ -101,6 +115,11 @@ class PlanOptions:
     multipliers: int | None = None
     folding: Path | None = None
     interface: str | None = None
+    device: str | None = None
+    fill: float | None = None
+    budget_lut: int | None = None
+    budget_bram: int | None = None
+    budget_dsp: int | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ RESULTS = {
     "simulate": "simulate.json",
     "synth": "report.json",
 }
-FOLD_COLUMNS = ("layer", "engine", "pe", "simd", "cycles", "busy", "depth", "buffer", "weight_bits", "waits_for")
+FOLD_COLUMNS = (
+    "layer", "engine", "pe", "simd", "cycles", "busy", "depth", "buffer", "weight_bits", "waits_for", "lut_about",
+    "bram_about", "dsp_about",
+)  # fmt: skip
 AREA_COLUMNS = ("lut", "carry", "lutram", "ff", "bram", "dsp", "fmax_mhz")
 
 
@@ -138,7 +141,13 @@ def layer_row(layer: Mapping[str, Any]) -> dict[str, Any]:
         "buffer": describe_buffer(layer["buffer"]),
         "weight_bits": layer["weight_bits"] or None,
         "waits_for": max(waits, key=waits.get) if waits else None,
+        **predicted_row(layer["predicted"]),
     }
+
+
+def predicted_row(found: Mapping[str, float]) -> dict[str, int]:
+    """Lookup tables as synthesis counts them, those that serve as memory and carry chains beside them."""
+    return {f"{kind}_about": round(found[kind]) for kind in ("lut", "bram", "dsp")}
 
 
 def describe_buffer(buffer: Mapping[str, Any] | None) -> str | None:
@@ -179,12 +188,34 @@ def timing(folder: BuildFolder) -> dict[str, Any]:
         "ii_cycles": found["ii_cycles"],
         "latency_cycles": found["latency_cycles"],
         "limited_by": ", ".join(found["limited_by"]),
+        "area_about": describe_area(found["area"]),
+        **{name: describe_step(step) for name, step in found["choice"]["steps"].items()},
         **{
             f"{kind[:-1]}_{port['name']}": describe_stream(port)
             for kind in ("inputs", "outputs")
             for port in found[kind]
         },
     }
+
+
+def describe_area(found: Mapping[str, Any]) -> str:
+    """What is predicted, and how much of it was allowed."""
+    names = {"lut": "lookup tables", "ff": "flip-flops", "bram": "block RAMs", "dsp": "DSP blocks"}
+    parts = []
+    for kind, name in names.items():
+        most = found["limits"].get(kind)
+        parts.append(f"{found[kind]:,} {name}" if most is None else f"{found[kind]:,} of {most:,} {name}")
+    return ", ".join(parts) + (f" ({found['device']})" if found["device"] else "")
+
+
+def describe_step(step: Mapping[str, Any]) -> str:
+    """A faster plan: its rate, what it takes more, and in which layers."""
+    if "reason" in step:
+        return step["reason"]
+    units = {"lut": "LUT", "ff": "FF", "bram": "block RAM", "dsp": "DSP"}
+    more = ", ".join(f"{step['more'][kind]:+,} {name}" for kind, name in units.items() if step["more"][kind])
+    layers = ", ".join(step["layers"])
+    return f"{step['fps']:,.0f} frames per second: {more or 'nothing more'} (changes {layers or 'no layer'})"
 
 
 def describe_stream(port: Mapping[str, Any]) -> str:

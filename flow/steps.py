@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import BuildError, PlanError
 from ..ir.graph import Graph, Ints
 from ..ir.store import load
+from .budgets import find_budget
 from .data import load_frames
 from .folder import BuildFolder, file_digest, read_entry, write_json
 from .options import PlanOptions, SimulateOptions, SynthOptions
@@ -41,21 +42,18 @@ def plan_step(folder: BuildFolder, options: PlanOptions, force: bool) -> None:
 def plan_network(folder: BuildFolder, options: PlanOptions, partial: Path, at: Callable[[str], None]) -> dict[str, Any]:
     from amaranth.hdl import UnusedElaboratable
 
-    from ..hw.design import generate
-    from ..hw.folding_file import read_folding, write_plan
-    from ..hw.planner import plan, plan_table
+    from ..hw.fitting import fit
+    from ..hw.folding_file import write_plan
+    from ..hw.front import explain
+    from ..hw.planner import plan_table
     from ..hw.queues import analyse
 
     # Planning describes hardware for its timing alone; Amaranth would warn that it is never written out.
     warnings.filterwarnings("ignore", category=UnusedElaboratable)
-    graph = graph_of(folder)
     at("choose folds and queue depths")
-    folding = read_folding(options.folding) if options.folding else None
-    chosen = plan(
-        graph, fps=options.fps, clock_mhz=options.clock_mhz, multipliers=options.multipliers, folding=folding,
-        interface=cast(Any, options.interface),
-    )  # fmt: skip
-    design = generate(graph, chosen)
+    planning = planning_of(folder, options, has_target=options.fps is not None)
+    fitted = fit(planning, options.fps)
+    design = fitted.design
     timing = analyse(design.schedules, design.links)
     reached = timing.fps(design.plan.clock_mhz)
     if options.fps and reached * (1 + 2**-40) < options.fps:  # the quotient of a division and its inverse
@@ -77,10 +75,30 @@ def plan_network(folder: BuildFolder, options: PlanOptions, partial: Path, at: C
         "limited_by": list(timing.limited_by),
         "inputs": streams(design, is_input=True),
         "outputs": streams(design, is_input=False),
-        "layers": plan_table(design, timing),
+        "area": area_of(fitted.spent, planning.budget, options.device),
+        "choice": explain(fitted.planning, fitted.chosen),
+        "layers": [row | {"predicted": asdict(fitted.stages[row["layer"]])} for row in plan_table(design, timing)],
     }
     write_json(partial / "plan.json", known)
     return {key: known[key] for key in ("ii_cycles", "latency_cycles")}
+
+
+def planning_of(folder: BuildFolder, options: PlanOptions, *, has_target: bool) -> Any:
+    """All that can be chosen for the network of a build folder."""
+    from ..hw.folding_file import read_folding
+    from ..hw.planning import Planning
+
+    folding = read_folding(options.folding) if options.folding else None
+    return Planning(
+        graph_of(folder), clock_mhz=options.clock_mhz, multipliers=options.multipliers, budget=find_budget(options),
+        folding=folding, interface=cast(Any, options.interface), has_target=has_target,
+    )  # fmt: skip
+
+
+def area_of(spent: Any, budget: Any, device: str | None) -> dict[str, Any]:
+    """What a design is predicted to take, of which device, and within which limits."""
+    shares = {"share": budget.area(spent) / budget.device.lut, "limits": dict(budget.limits)}
+    return {"device": device, "family": budget.family, **asdict(spent), **shares}
 
 
 def streams(design: Any, *, is_input: bool) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..boards.devices import find_device
 from ..errors import BuildError, PlanError
+from .budgets import check_budget
 from .folder import open_build
 from .options import ImportOptions, PlanOptions, SimulateOptions, SynthOptions
 from .report import check, show
@@ -28,6 +29,17 @@ def plan_verb(build: Path, options: PlanOptions, force: bool, as_json: bool) -> 
     with open_build(build) as folder:
         plan_step(folder, options, force)
         show(folder, "plan", as_json)
+
+
+def pareto_verb(build: Path, options: PlanOptions, as_json: bool) -> None:
+    """Print the front of rates and areas, and plot it; chooses nothing."""
+    from .fronts import show_front
+
+    check_plan(options)
+    if options.fps is not None:
+        raise PlanError(f"--fps {options.fps:g}: --pareto shows all rates; leave out one of the two")
+    with open_build(build) as folder:
+        show_front(folder, options, as_json)
 
 
 def generate_verb(build: Path, force: bool, as_json: bool) -> None:
@@ -87,6 +99,9 @@ def check_plan(options: PlanOptions) -> None:
     positive("--multipliers", options.multipliers)
     if options.interface not in (None, "stream", "axi-stream"):
         raise PlanError(f"--interface {options.interface!r} is unknown; choose stream or axi-stream")
+    if options.device is not None:
+        find_device(options.device)
+    check_budget(options)
     if options.folding and not options.folding.is_file():
         raise BuildError(f"{options.folding}: no such file; --folding is JSON such as BUILD/plan/folding.json")
 

@@ -1,28 +1,17 @@
-"""Chooses the fold of every layer for a target: lanes go where the pipeline would wait, and no further."""
+"""Chooses how each layer is built, for a target or a budget; and the table of a plan."""
 
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
-from fractions import Fraction
-from math import inf
 from typing import Any
 
-from ..errors import PlanError
 from ..ir.graph import Graph
+from .budget import Budget
 from .design import Design, filling
-from .folding_file import Folding, Given
-from .folds import ENGINE_OPTIONS, MATRICES, Choice, choose_from
+from .folding_file import Folding
+from .folds import MATRICES
 from .fork import ForkStage
-from .matching import choose_matching, feed_joins
-from .operators import units
-from .plan import Interface, LayerPlan, Plan
+from .plan import Interface, Plan
+from .planning import Planning
 from .queues import Analysis
 from .stage import Stage
-from .unit import Unit
-
-DEFAULT_CLOCK_MHZ = 100.0
-
-DEFAULT_MULTIPLIERS = 64
-"""Products per cycle where neither target nor budget is given: at 4 bits about a quarter of an ECP5-25."""
 
 
 def plan(
@@ -31,34 +20,23 @@ def plan(
     fps: float | None = None,
     clock_mhz: float | None = None,
     multipliers: int | None = None,
+    budget: Budget | None = None,
     folding: Folding | None = None,
     interface: Interface | None = None,
 ) -> Plan:
-    """The plan of fewest multipliers that reaches ``fps``; without ``fps``, the fastest of at most ``multipliers``.
+    """The plan of least area that reaches ``fps``; without ``fps``, the fastest that the budgets allow.
 
-    multipliers: pe x simd, added up over the layers with weights, whatever their width; without ``fps`` the default is
-        64 for the layers that ``folding`` leaves open.
+    multipliers: pe x simd, added up over the layers with weights, whatever their width; with neither ``fps`` nor a
+        budget the default is 64 for the layers that ``folding`` leaves open.
+    budget: what a device holds, and so what its resources are worth, and what plans may take of it.
     folding: what the user decides for himself; ``clock_mhz`` (default 100) and ``interface`` given here go before it.
     Raises PlanError where the target cannot be reached, saying what can, and where ``folding`` does not fit the graph.
     """
-    folding = folding or Folding()
-    clock_mhz = next(clock for clock in (clock_mhz, folding.clock_mhz, DEFAULT_CLOCK_MHZ) if clock is not None)
-    if not 0 < clock_mhz < inf:
-        raise PlanError(f"a clock of {clock_mhz:g} MHz; it must be above 0")
-    found = units(graph)
-    given = _given_layers(found, folding)
-    also = {layer[key] for layer in given.values() for key in ("pe", "simd") if key in layer}
-    choices = [_choose(unit, given[unit.name], also) for unit in found]
-    choices = feed_joins(graph, choices)
-    if fps is None and multipliers is None:
-        multipliers = DEFAULT_MULTIPLIERS + sum(c.folds[0].multipliers for c in choices if len(c.folds) == 1)
-    cycles = _fastest(choices, multipliers) if fps is None else _cycles_for(choices, fps, clock_mhz, multipliers)
-    folds = choose_matching(graph, choices, cycles)
-    layers = {
-        name: LayerPlan(**{**given[name], "engine": fold.engine, "pe": fold.pe, "simd": fold.simd, "order": fold.order})
-        for name, fold in folds.items()
-    }
-    return Plan(clock_mhz, layers, folding.depths, interface or folding.interface or "stream")
+    planning = Planning(
+        graph, clock_mhz=clock_mhz, multipliers=multipliers, budget=budget, folding=folding, interface=interface,
+        has_target=fps is not None,
+    )  # fmt: skip
+    return planning.plan_of(planning.fastest() if fps is None else planning.at_rate(fps))
 
 
 def plan_table(design: Design, analysis: Analysis) -> list[dict[str, Any]]:
@@ -93,83 +71,3 @@ def _buffer(stage: Stage | ForkStage) -> dict[str, Any] | None:
     if not isinstance(stage, Stage) or stage.ram is None:
         return None
     return {"places": stage.places if stage.fill else stage.ram.words, **stage.ram._asdict()}
-
-
-def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
-    """What the user says about each unit, which may be nothing."""
-    given: dict[str, Given] = {unit.name: {} for unit in found}
-    ordered = [unit.name for unit in found if unit.kind in MATRICES]
-    if folding.in_order and len(folding.in_order) != len(ordered):
-        raise PlanError(
-            f"the folding file folds {len(folding.in_order)} layers with weights, but the model has {len(ordered)}: "
-            f"{', '.join(ordered)}"
-        )
-    given |= dict(zip(ordered, folding.in_order, strict=False))
-    without = [unit.name for unit in found if unit.kind not in ("dense", "conv")]
-    for name, layer in folding.layers.items():
-        if name not in given:
-            raise PlanError(f"the folding file folds {name!r}, which is no layer; layers: {', '.join(given)}")
-        given[name] = layer
-    for name in without:
-        if given[name].get("simd", 1) != 1:
-            raise PlanError(
-                f"{name}: simd {given[name]['simd']}, but only dense and convolution layers have one; "
-                "fold it by pe alone"
-            )
-        if given[name].get("order", "output") != "output":
-            raise PlanError(f"{name}: order {given[name]['order']}, but only dense and convolution layers have one")
-    return given
-
-
-def _choose(unit: Unit, given: Any, also: Collection[int]) -> Choice:
-    engine, order = given.get("engine", "mac"), given.get("order", "output")
-    options = {key: given[key] for key in ENGINE_OPTIONS.get(engine, ()) if key in given}
-    return choose_from(unit, given.get("pe"), given.get("simd"), also, engine, order, **options)
-
-
-def _fastest(choices: Sequence[Choice], multipliers: int | None = None) -> int:
-    """The fewest cycles per frame that the budget of multipliers allows, if there is one."""
-    fastest = max((choice.fastest for choice in choices), default=1)
-    if multipliers is None:
-        return fastest
-    levels = sorted({fastest} | {fold.cycles for choice in choices for fold in choice.folds if fold.cycles > fastest})
-    place = bisect_left(levels, -multipliers, key=lambda cycles: -_needed(choices, cycles))
-    if place == len(levels):
-        least = _needed(choices, levels[-1])
-        raise PlanError(f"a budget of {multipliers} multipliers is too small; these layers take at least {least}")
-    return levels[place]
-
-
-def _cycles_for(choices: Sequence[Choice], fps: float, clock_mhz: float, multipliers: int | None) -> int:
-    """The cycles per frame that ``fps`` leaves; raises PlanError if that cannot be reached."""
-    if not 0 < fps < inf:
-        raise PlanError(f"a target of {fps:g} fps; it must be above 0")
-    cycles = int(Fraction(clock_mhz) * 10**6 / Fraction(fps))
-    if clock_mhz * 1e6 / (cycles + 1) >= fps:  # a rate that was worked out from whole cycles, and rounded
-        cycles += 1
-    if cycles < (best := _fastest(choices)):
-        slowest = max(choices, key=lambda choice: choice.fastest).unit.name
-        raise PlanError(f"{_missed(fps, clock_mhz, best)}, set by {slowest}; lower --fps or raise --clock-mhz")
-    if multipliers is not None and (needed := _needed(choices, cycles)) > multipliers:
-        missed = _missed(fps, clock_mhz, _fastest(choices, multipliers))
-        raise PlanError(
-            f"{missed}, with {multipliers} multipliers; it takes {needed}: raise --multipliers, lower --fps, "
-            f"or raise --clock-mhz"
-        )
-    return cycles
-
-
-def _missed(fps: float, clock_mhz: float, cycles: int) -> str:
-    best = clock_mhz * 1e6 / cycles
-    return (
-        f"the target of {_rounded(fps)} fps cannot be reached: the best at {clock_mhz:g} MHz is {_rounded(best)} fps, "
-        f"{fps / best:.3g} times less, or {cycles:,} cycle{'s' * (cycles > 1)} per frame"
-    )
-
-
-def _rounded(fps: float) -> str:
-    return f"{fps:,.0f}" if fps >= 1000 else f"{fps:.4g}"
-
-
-def _needed(choices: Iterable[Choice], cycles: int) -> int:
-    return sum(choice.within(cycles)[0].multipliers for choice in choices)

@@ -1,10 +1,9 @@
 from itertools import product
 
+import elimination
 import numpy as np
 import pytest
-
-from espalier.hw import elimination
-from espalier.hw.elimination import choose_cheapest
+from elimination import choose_cheapest
 
 
 def random_problem(seed, things=6, links=8):

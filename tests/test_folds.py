@@ -5,7 +5,7 @@ from dags import random_dag
 from espalier.errors import PlanError
 from espalier.hw.design import Design, generate
 from espalier.hw.folds import choose_from
-from espalier.hw.matching import choose_matching, feed_joins
+from espalier.hw.matching import feed_joins
 from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
 from espalier.hw.planner import plan
@@ -89,11 +89,9 @@ def test_windows_of_a_dilated_convolution_come_pixel_by_pixel():
         choose_from(unit, 1, 7)
 
 
-def test_matching_takes_as_few_converters_as_there_can_be():
+def test_lanes_meet_where_a_converter_would_cost_more():
     graph, _ = conv()
     graph = append(graph, MaxPool2d, "next", kernel=(2, 2), stride=(2, 2))
-    choices = [choose_from(unit) for unit in units(graph)]
-    found = choose_matching(graph, choices, 300)
-    assert found["conv"].makes == found["next"].takes[0]
-    design = generate(graph, Plan(layers={name: LayerPlan(pe=fold.pe, simd=fold.simd) for name, fold in found.items()}))
-    assert not [name for name in design.stages if name.endswith("_lanes")]
+    found = plan(graph, fps=100e6 / 300)
+    assert found.layers["conv"].pe == found.layers["next"].pe
+    assert not [name for name in generate(graph, found).stages if name.endswith("_lanes")]

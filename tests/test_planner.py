@@ -12,7 +12,8 @@ from espalier.hw.folding_file import Folding
 from espalier.hw.folds import choose_from
 from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan
-from espalier.hw.planner import DEFAULT_MULTIPLIERS, plan, plan_table
+from espalier.hw.planner import plan, plan_table
+from espalier.hw.planning import DEFAULT_MULTIPLIERS
 from espalier.hw.queues import analyse
 from espalier.ir.argmax import ArgMax
 from espalier.ir.conv2d import Conv2d

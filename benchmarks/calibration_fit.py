@@ -1,0 +1,138 @@
+"""Fits the coefficients of the resource models to measured stages, and compares predictions with measurements."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from calibration_stages import build
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from espalier.hw.count_parts import FEATURES
+from espalier.hw.design import generate
+from espalier.hw.estimate import count_design
+from espalier.hw.resources import FITTED, Resources, find_model
+
+HELD_OUT = 4
+"""One specification of so many is not fitted."""
+
+SMALL = 15
+"""Cells added to every measurement before errors are weighed by it: those of tiny stages count less."""
+
+# Features that make a resource; of lookup tables all those that make no other one.
+REGISTERS = (
+    "register", "delayed", "delays", "block_read", "product_register", "masked", "decoded", "pads", "pools", "argmaxes",
+    "parallels", "windows",
+)  # fmt: skip
+NO_LOGIC = ("bram", "dsp", "register", "delayed", "block_read", "dpr", "ram", "product_register")
+ONLY = {
+    "ecp5": {"no_logic": ("deep6", "rom6", "logic6", "delays"), "chains": "_pairs", "memories": ("dpr",)},
+    "xc7": {"no_logic": ("deep4", "rom4", "logic4"), "chains": "_fours", "memories": ("ram", "delays")},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measured stage."""
+
+    spec: dict[str, Any]
+    stage: str
+    features: NDArray[np.float64]
+    area: NDArray[np.float64]
+
+    @property
+    def is_fitted(self) -> bool:
+        return self.spec["seed"] % HELD_OUT != 0
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The measurements so far; a line that a killed run left half is dropped from the file."""
+    if not path.is_file():
+        return
+    lines = path.read_text().splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        path.write_text("".join(lines[:-1]))
+        lines.pop()
+    yield from map(json.loads, lines)
+
+
+def read_rows(path: Path) -> dict[str, list[Row]]:
+    """By family, the stages of all measurements; those of too many seconds have none."""
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for line in read_lines(path):
+        if not line["areas"]:
+            continue
+        graph, plan = build(line["spec"])
+        inputs = {port.name for port in graph.inputs}
+        depths = {name: depth for name, depth in line["depths"].items() if name not in inputs}
+        counted = count_design(generate(graph, replace(plan, depths=depths)))
+        for stage, area in line["areas"].items():
+            rows[line["family"]].append(Row(line["spec"], stage, counted[stage], np.array(area, float)))
+    return rows
+
+
+def allowed(family: str, what: str) -> list[bool]:
+    """Which features can make a resource."""
+    only, chains = ONLY[family], ("_pairs", "_fours")
+    if what == "lut":
+        none = (*NO_LOGIC, *only["no_logic"])
+        return [name not in none and not name.endswith(chains) for name in FEATURES]
+    if what == "carry":
+        return [name.endswith(only["chains"]) for name in FEATURES]
+    return [name in (REGISTERS if what == "ff" else only["memories"]) for name in FEATURES]
+
+
+def fit(family: str, rows: list[Row]) -> dict[str, dict[str, float]]:
+    """By resource, the coefficients of features; none is below 0."""
+    rows = [row for row in rows if row.is_fitted]
+    features, areas = np.array([row.features for row in rows]), np.array([row.area for row in rows])
+    found = {}
+    for place, what in enumerate(FITTED):
+        size = areas[:, 3] if what == "ff" else all_luts(family, areas)
+        weights, chosen = 1 / (size + SMALL), np.array(allowed(family, what))
+        solved, _ = nnls(features[:, chosen] * weights[:, None], areas[:, place] * weights, maxiter=100_000)
+        names = [name for name, is_chosen in zip(FEATURES, chosen) if is_chosen]
+        found[what] = {name: round(float(value), 4) for name, value in zip(names, solved) if value > 5e-5}
+    return found
+
+
+def all_luts(family: str, areas: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([Resources(*area).luts(family) for area in areas])
+
+
+def write_fit(samples: Path, output: Path) -> None:
+    rows = read_rows(samples)
+    found = {family: fit(family, rows[family]) for family in ONLY}
+    output.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def print_check(samples: Path, worst: int) -> None:
+    """Errors of the package's model on the stages that were not fitted, by family and kind."""
+    for family, rows in read_rows(samples).items():
+        kept = [row for row in rows if not row.is_fitted]
+        predicted = np.array([astuple(find_model(family).estimate(row.features)) for row in kept])
+        measured = np.array([row.area for row in kept])
+        print(f"{family}: {len(rows) - len(kept)} stages fitted, {len(kept)} others:")
+        print_errors("lookup tables", all_luts(family, predicted), all_luts(family, measured))
+        large = all_luts(family, measured) >= 100
+        print_errors("  of 100 and more", all_luts(family, predicted[large]), all_luts(family, measured[large]))
+        print_errors("flip-flops", predicted[:, 3], measured[:, 3])
+        for place, name in ((4, "block RAMs"), (5, "DSP blocks")):
+            exact = int((np.round(predicted[:, place]) == measured[:, place]).sum())
+            print(f"  {name:<20} exact in {exact} of {len(kept)}")
+        errors = np.abs(all_luts(family, predicted) / all_luts(family, measured) - 1)
+        for place in np.argsort(-errors)[:worst]:
+            row = kept[place]
+            print(f"    {errors[place]:.0%} {row.stage} {measured[place]} {predicted[place].round()} {row.spec}")
+
+
+def print_errors(name: str, predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> None:
+    errors = np.abs(predicted - measured) / np.maximum(1, measured)
+    print(
+        f"  {name:<20} median {np.median(errors):.1%}, nine of ten under {np.quantile(errors, 0.9):.1%}, "
+        f"worst {errors.max():.1%} ({len(errors)} stages)"
+    )

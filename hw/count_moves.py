@@ -1,0 +1,258 @@
+"""What the stages are made of that move pixels and channels: windows, padding, pools, converters, forks."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import gcd
+
+from ..ir.graph import TensorType
+from .accumulators import BLOCK_CYCLES, BLOCK_REUSE
+from .buffer import DEEPEST_LUT_RAM
+from .count_functions import Finishing
+from .count_parts import (
+    Features,
+    add_all,
+    adder,
+    bits_of,
+    block_ram,
+    chain,
+    comparator,
+    features,
+    lut_ram,
+    many,
+    queue,
+    registers,
+    walk,
+)
+from .moves import beats_of_pixel, lanes_in_use, place_lanes, plan_moves, shift_lanes, use_padding
+from .pool import Axis
+from .sliding import Sliding
+
+WIDEST_FRAME = 4096
+"""Lanes whose moves are worked out one by one; beyond, those of the first pixels tell of the others."""
+
+
+def loop_walk(counts: Sequence[int]) -> Features:
+    """Of `loops.LoopWalk`."""
+    found = features(register=1)
+    for count in counts:
+        if count > 1:
+            bits = bits_of(count) if count > 2 else 0
+            found = found + features(register=bits + 1, loop=bits, loops=1, flag=bits)
+    return found
+
+
+def window(
+    counts: Sequence[int], places: int, x_width: int, y_width: int, padded: Sequence[int] = (), masked: int = 0
+) -> Features:
+    """Of `serial_window.WindowStage` but its queue. padded: bits of row and column where padding is told by them;
+    masked: bits of lanes that stand for no channel."""
+    is_block = places > DEEPEST_LUT_RAM
+    words = 1 << max(1, (places - 1).bit_length())
+    bits, loops = places.bit_length() + 1, sum(count > 1 for count in counts)
+    pointers = add_all(
+        (
+            chain("point", bits, 5),  # the beat wanted, those written, the room left, two comparisons
+            features(register=6 * bits + 6, picked=bits * loops, ranks=2 * bits, windows=1),
+        )
+    )
+    places_of_padding = add_all(
+        adder(size) + features(register=size, picked=size * loops, outside=size) for size in padded
+    )
+    reading = block_ram(words, x_width) if is_block else lut_ram(words, x_width)
+    found = loop_walk(counts) + pointers + places_of_padding + reading + features(register=y_width + 4)
+    if padded:
+        found = found + features(register=4 + 2 * is_block, padded=y_width, masked=masked)
+    return found
+
+
+def serial_window(
+    sliding: Sliding, lanes: int, channels: int, groups: int, repeats: int, places: int | None, depth: int | None,
+    by_channel: bool = False,
+) -> Features:  # fmt: skip
+    """channels: of a filter group."""
+    beats = -(-channels // lanes)
+    inner = (beats, *sliding.kernel) if by_channel else (groups, repeats, *sliding.kernel, beats)
+    counts = (sliding.rows, sliding.columns, *inner)
+    bits, y_bits = sliding.image.dtype.bits, sliding.dtype.bits
+    found = window(
+        counts, places or guess_places(sliding, groups * beats), lanes * bits, lanes * y_bits, _padded_axes(sliding),
+        (beats * lanes - channels) * y_bits,
+    )  # fmt: skip
+    latency = 4 if (places or guess_places(sliding, groups * beats)) > DEEPEST_LUT_RAM else 2
+    return found + queue(depth or latency + 1, lanes * y_bits)
+
+
+def guess_places(sliding: Sliding, pixel: int) -> int:
+    """What a line buffer mostly holds, pixels of ``pixel`` beats: the lines of a window and the pixels beside it."""
+    (rows, columns), (down, right) = sliding.kernel, sliding.dilation
+    width = sliding.image.shape[1]
+    lines = (rows - 1) * down * width + (columns - 1) * right + 1
+    return min((lines + (sliding.stride[0] - 1) * width) * pixel, sliding.image.pixels * pixel)
+
+
+def _padded_axes(sliding: Sliding) -> list[int]:
+    top, left, bottom, right = sliding.padding
+    sides = ((top, bottom, sliding.image.shape[0]), (left, right, sliding.image.shape[1]))
+    return [(size + before + after).bit_length() for before, after, size in sides if before or after]
+
+
+def parallel_window(sliding: Sliding, lanes: int, repeats: int, depth: int | None) -> Features:
+    """Of `parallel_window.ParallelWindowStage`."""
+    rows, width, channels = sliding.kernel[0], sliding.image.shape[1], sliding.image.channels
+    taps, bits, y_bits = sliding.taps, sliding.image.dtype.bits, sliding.dtype.bits
+    beats = -(-taps * channels // lanes)
+    is_block = rows > 1 and width > DEEPEST_LUT_RAM
+    gap = (width * sliding.stride[0]).bit_length()
+    found = walk(sliding.columns, sliding.rows) + walk(beats, repeats)
+    found = found + chain("point", gap) + features(register=gap + 4 + taps, flag=gap, picked=gap, parallels=1)
+    found = found + features(register=taps * channels * bits)
+    if rows > 1 and width > 1:
+        size = (rows - 1) * channels * bits
+        found = found + (block_ram(width, size) if is_block else lut_ram(width, size))
+        found = found + walk(width)
+    found = found + features(padded=_outside(sliding) * channels * y_bits)
+    if beats > 1:
+        used = min(lanes * beats, taps * channels) * y_bits
+        found = found + features(register=lanes * y_bits, chosen=used - lanes * y_bits, choices=lanes * y_bits)
+    if int(sliding.ends[-1]) >= sliding.image.pixels:
+        found = found + walk(sliding.image.pixels)
+    return found + queue(depth or 4, lanes * y_bits)
+
+
+def _outside(sliding: Sliding) -> int:
+    """Taps that can lie outside the image."""
+    top, left, bottom, right = sliding.padding
+    rows, columns = sliding.kernel
+    inside = max(0, rows - top - bottom) * max(0, columns - left - right)
+    return rows * columns - inside
+
+
+def pad(source: TensorType, lanes: int, y_bits: int, sides: Sequence[int], depth: int | None) -> Features:
+    height, width, channels = source.shape
+    beats = -(-channels // lanes)
+    counts = (height + sides[0] + sides[2], width + sides[1] + sides[3], beats)
+    places = [(size + 2).bit_length() for size in (height, width)]
+    found = loop_walk(counts) + add_all(adder(size) + features(register=size, picked=2 * size) for size in places)
+    masked = (beats * lanes - channels) * y_bits
+    return (
+        found
+        + features(register=lanes * y_bits + 5, padded=lanes * y_bits, masked=masked, pads=1)
+        + queue(depth or 3, lanes * y_bits)
+    )
+
+
+def pool(
+    axes: tuple[Axis, Axis], groups: int, lanes: int, x_bits: int, word_bits: int, finish: Finishing, *, is_max: bool,
+    depth: int | None,
+) -> Features:  # fmt: skip
+    """Of `pool.PoolStage`."""
+    rows, columns = axes
+    sizes = [groups, len(columns.inside), len(rows.inside), columns.windows]
+    found = add_all(walk(size) for size in sizes)
+    found = found + features(register=6, flag=2 * sum(bits_of(size) for size in sizes[1:3]), pools=1)
+    words = columns.windows * groups
+    is_block = words > DEEPEST_LUT_RAM
+    is_split = is_block and groups < BLOCK_REUSE and not columns.is_single
+    places = (1 << bits_of(columns.windows)) * (1 << bits_of(groups))
+    found = found + _accumulators(places, lanes, word_bits, is_max, is_block)
+    if is_split:
+        found = found + _accumulators(1 << bits_of(groups), lanes, word_bits, is_max, False)
+    counted = finish.count(lanes)
+    reduced = (BLOCK_CYCLES if is_block else 1) + is_split
+    taken = max(1, counted.lead - reduced)
+    latency = taken + reduced + counted.cycles + 1
+    found = found + registers(lanes * x_bits, taken) + counted.features
+    found = found + features(register=latency - 1 + (2 + bits_of(words)) * (taken + is_block * 3))
+    return found + queue(depth or latency + 1, lanes * finish.y_type.bits)
+
+
+def _accumulators(words: int, lanes: int, bits: int, is_max: bool, is_block: bool) -> Features:
+    width = lanes * bits
+    found = features(register=width, begun=width)
+    combined = comparator(bits) + features(mux=bits) if is_max and bits > 1 else adder(bits)
+    found = found + many(features(ripple=bits) if is_max and bits == 1 else combined, lanes)
+    if words > 1:
+        found = found + (block_ram(words, width) + registers(width, 3) if is_block else lut_ram(words, width))
+    return found
+
+
+@lru_cache(maxsize=200_000)
+def _moves(made: int, pixels: int, lanes_in: int, read: int, read_pixels: int, lanes_out: int) -> tuple[float, ...]:
+    """Of a conversion: lanes held, sources to choose among beyond the first of each lane, slots of its table."""
+    if made == read:
+        pixels = read_pixels = 1
+    elif made % lanes_in == 0 == read % lanes_out:  # without a ragged beat, lanes are all that counts
+        made = read = lanes_in * lanes_out // gcd(lanes_in, lanes_out)
+        pixels = read_pixels = 1
+    elif made * pixels > WIDEST_FRAME:
+        pixels = max(1, WIDEST_FRAME // made)
+        read_pixels, made, pixels = 1, made * pixels, 1
+        read = made
+    beats = beats_of_pixel("x", made, lanes_in) * pixels
+    needed = lanes_in_use(read, lanes_out) * read_pixels
+    beats, needed = use_padding(beats, needed, -made % lanes_in, lanes_out)
+    moves = plan_moves(beats, needed)
+    actions = shift_lanes(moves, needed, lanes_out) or place_lanes(moves, lanes_out)
+    kinds = list(dict.fromkeys(actions))
+    lanes = len(actions[0].lanes)
+    sources = [{kind.lanes[lane] for kind in kinds} - {None} for lane in range(lanes)]
+    hidden = sum(any(kind.starts and kind.shown <= lane for kind in kinds) for lane in range(lanes_out))
+    return lanes, sum(max(0, len(found) - 1) for found in sources), len(actions), hidden, sum(map(len, sources))
+
+
+def convert(made: TensorType, lanes_in: int, read: TensorType, lanes_out: int, depth: int | None = None) -> Features:
+    """Of a `convert.ConvertStage` with its queue."""
+    found = _moves(made.channels, made.pixels, lanes_in, read.channels, read.pixels, lanes_out)
+    return _converter(found, made.dtype.bits, lanes_out, depth)
+
+
+def _converter(found: Sequence[float], bits: int, lanes_out: int, depth: int | None) -> Features:
+    lanes, choices, slots, hidden, sources = found
+    counts = features(
+        register=lanes * bits + bits_of(int(slots)) + 3, slots=min(slots, 512),
+        chosen_lanes=choices * bits, sources=sources, masked=hidden * bits, converters=1,
+    ) + chain("count", bits_of(int(slots)))  # fmt: skip
+    return counts + queue(depth or 3, lanes_out * bits)
+
+
+def join(
+    sources: Sequence[TensorType], lanes: Sequence[int], bits: int, result: int, lanes_out: int, depth: int | None
+) -> Features:
+    """Of a Concat: as if its inputs came one after the other at one port."""
+    made = sum(source.channels for source in sources)
+    parts = [_moves(source.channels, 1, count, source.channels, 1, lanes_out) for source, count in zip(sources, lanes)]
+    whole = _moves(made, 1, max(lanes), result, 1, lanes_out) if made == result else parts[0]
+    slots = sum(part[2] for part in parts)
+    several = lanes_out * bits * (len(sources) - 1)
+    return _converter((whole[0], whole[1], slots, whole[3], whole[4]), bits, lanes_out, depth) + features(
+        chosen_lanes=several, joined=several
+    )
+
+
+def crop(shape: Sequence[int], beats: int, width: int, depth: int | None) -> Features:
+    height, columns = shape[:2]
+    flags = features(register=2 + width + 1, flag=2 * (bits_of(height) + bits_of(columns)), stages=1)
+    return walk(beats) + walk(columns, height) + flags + queue(depth or 3, width)
+
+
+def fork(width: int, depths: Sequence[int | None]) -> Features:
+    return add_all(queue(depth or 2, width) for depth in depths) + features(forks=len(depths))
+
+
+def buffer_of_lines(counts: Sequence[int], places: int, width: int, depth: int | None) -> Features:
+    """Of Upsample2d and DepthToSpace, which are windows with other loops."""
+    return window(counts, places, width, width) + queue(depth or (5 if places > DEEPEST_LUT_RAM else 3), width)
+
+
+def argmax(channels: int, lanes: int, bits: int, y_bits: int, depth: int | None) -> Features:
+    beats, levels = -(-channels // lanes), (lanes - 1).bit_length()
+    index = bits_of(max(2, lanes))
+    found = walk(beats) + comparator(bits, lanes)
+    entries = lanes
+    for _ in range(levels):
+        entries = -(-entries // 2)
+        found = found + features(register=entries * (bits + index), mux=entries * (bits + index))
+    base = bits_of(max(2, beats * lanes))
+    found = found + adder(base, 1 + (beats > 1)) + features(register=base + bits + y_bits + 4 + lanes * bits)
+    found = found + features(masked=(beats * lanes - channels) * bits, argmaxes=1) + registers(3, levels + 1)
+    return found + queue(depth or levels + 4, y_bits)

@@ -1,0 +1,337 @@
+"""What small parts of the hardware are made of, from their parameters alone: so many registers, adders, table rows.
+
+Each function answers with features: how much there is of something that takes resources in proportion. What a feature
+takes of a device is fitted to syntheses (`hw/resources.py`); block RAM, LUT RAM and multiplier blocks are exact.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from math import expm1
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ir.graph import IntType
+from .arithmetic import DSP_CYCLES, DSP_INPUT, LUT_INPUTS, SHORTEST_CHAIN, WIDEST_UNREGISTERED
+from .buffer import DEEPEST_LUT_RAM
+from .counters import is_power_of_two
+from .deep_queue import FETCHING, HEAD
+from .memory import BLOCK_SHAPES, choose_style, split_into_banks
+
+CHAINS = ("add", "compare", "constant", "count", "level", "point", "accumulate", "limit")
+
+ENGINES = (
+    "serials", "serial_kept", "shifted", "popcounts", "planar", "near", "far", "packed", "packed_pairs", "packed_fours",
+    "spatials", "cells", "short_cells", "cell_sums", "ends", "cells_pairs", "cells_fours",
+)  # fmt: skip
+
+FEATURES = (
+    "bram", "dsp",  # exact
+    "register", "delayed", "delays", "block_read", "product_register",
+    "dpr", "ram", "row_mux", "row_select",
+    *(f"{kind}_{what}" for kind in CHAINS for what in ("long", "short", "tiny", "pairs", "fours")),
+    "ripple", "triples", "sixes", "gates", "inverted", "inverted_bits", "looked_up", "started",
+    "dsp_wide", "small_product", "product", "product_area", "limited", "decoded", "masked", "mux", "begun",
+    "rom4", "rom6", "deep4", "deep6", "logic4", "logic6", "block_word", "bank_mux",
+    "flag", "wraps", "loop", "loops", "picked", "ranks", "outside", "padded", "chosen", "choices", "chosen_lanes",
+    "sources", "slots", "joined", "held",
+    *ENGINES,
+    "levels", "queues", "stages", "windows", "parallels", "pads", "pools", "converters", "forks", "argmaxes",
+)  # fmt: skip
+
+PLACES = {name: place for place, name in enumerate(FEATURES)}
+
+Features = NDArray[np.float64]
+"""How much there is of each of ``FEATURES``."""
+
+
+def features(**amounts: float) -> Features:
+    found = np.zeros(len(FEATURES))
+    for name, amount in amounts.items():
+        found[PLACES[name]] = amount
+    found.setflags(write=False)  # some are kept and given out again
+    return found
+
+
+def add_all(parts: Iterable[Features]) -> Features:
+    return sum(parts, start=NOTHING)
+
+
+def many(part: Features, count: float) -> Features:
+    return part * count
+
+
+NOTHING = features()
+
+
+def registers(bits: float, cycles: int = 1) -> Features:
+    """``bits`` some cycles later; those delayed by more than two become shift registers on 7-series."""
+    return features(register=bits * cycles) if cycles <= 2 else features(delayed=bits * cycles, delays=bits)
+
+
+@lru_cache(maxsize=100_000)
+def chain(kind: str, bits: int, count: float = 1) -> Features:
+    """An adder or what else yosys makes a carry chain of: on ECP5 beyond four bits, on 7-series beyond two."""
+    length = "long" if bits > 4 else "short" if bits > 2 else "tiny"
+    amounts = {f"{kind}_{length}": bits * count}
+    if bits > 2:
+        amounts[f"{kind}_fours"] = -(-bits // 4) * count
+    if bits > 4:
+        amounts[f"{kind}_pairs"] = -(-bits // 2) * count
+    return features(**amounts)
+
+
+def adder(bits: int, count: float = 1) -> Features:
+    return chain("add", bits, count)
+
+
+def comparator(bits: int, count: float = 1) -> Features:
+    return chain("compare", bits, count)
+
+
+def bits_of(size: int) -> int:
+    """Of a number from 0 to ``size`` - 1."""
+    return max(0, (size - 1).bit_length())
+
+
+def counter(size: int) -> Features:
+    """Counts from 0 to ``size`` - 1 and starts again."""
+    bits = bits_of(size)
+    if not bits:
+        return NOTHING
+    return features(register=bits, wraps=0 if is_power_of_two(size) else bits) + chain("count", bits)
+
+
+@lru_cache(maxsize=100_000)
+def walk(beats: int, groups: int = 1) -> Features:
+    """Of `hw/counters.py`."""
+    flags = add_all(features(register=2, flag=bits_of(size)) for size in (beats, groups) if size > 1)
+    if is_power_of_two(beats):
+        return flags + counter(beats * groups)
+    several = counter(groups) + counter(beats * groups) if groups > 1 else features()
+    return flags + counter(beats) + several
+
+
+def distinct(columns: float, words: int) -> float:
+    """Different columns among ``columns`` random ones of ``words`` bits, those left out that are constant."""
+    if words >= 40:
+        return columns
+    kinds = 2.0**words
+    return -kinds * expm1(-columns / kinds) * (1 - 2 / kinds) if words > 1 else 0.0
+
+
+@lru_cache(maxsize=100_000)
+def rom(words: int, width: float, style: str = "auto") -> Features:
+    """Of `hw/memory.py`, its words random."""
+    if words == 1 or not width:
+        return NOTHING
+    style = choose_style(words, int(width)) if style == "auto" else style
+    if style == "block":
+        return _block_rom(words, int(width))
+    different = distinct(width, words)
+    if style == "logic":
+        four, six = _rows(different, words, 16), _rows(different, words, 64)
+        return features(logic4=four, logic6=six, register=different)
+    return _tables(different, words) + features(register=different)
+
+
+def _tables(columns: float, words: int) -> Features:
+    four, six = _rows(columns, words, 16), _rows(columns, words, 64)
+    # Beyond eight tables of four inputs, or four of six, multiplexers are lookup tables too.
+    return features(rom4=four, rom6=six, deep4=four * (words > 128), deep6=six * (words > 256))
+
+
+def _rows(columns: float, words: int, size: int) -> float:
+    """Lookup tables of ``size`` words; a table of two words is a wire."""
+    if words == 2:
+        return 0
+    if words <= 4:  # most of the few functions of two inputs that there are need no more than a table in common
+        return min(columns, 6.0)
+    return columns * -(-words // size)
+
+
+@lru_cache(maxsize=100_000)
+def _block_rom(words: int, width: int) -> Features:
+    banks, (widest, shallow) = split_into_banks(words, width), BLOCK_SHAPES[0]
+    found = features(register=width)
+    start = 0
+    for bank in banks:
+        own = min(bank.depth, words - start)
+        if start and choose_style(own, width) != "block":
+            found = found + _tables(width, own) + features(register=2 * width)
+        else:
+            found = found + features(
+                bram=-(-width // (bank.width if bank.depth > shallow else widest)), block_word=width
+            )
+        start += bank.depth
+    if len(banks) > 1:
+        found = found + features(bank_mux=width * (len(banks) - 1), register=2 * bits_of(len(banks)))
+    return found
+
+
+@lru_cache(maxsize=100_000)
+def lut_ram(words: int, width: int) -> Features:
+    """One port to write and one to read at once."""
+    rows = -(-words // 16)
+    if words <= 64:
+        ram = 4 * -(-width // (6 if words <= 32 else 3))
+    else:
+        ram = 4 * width * -(-words // 128)
+    return features(
+        dpr=rows * -(-width // 4), ram=ram, row_mux=width * (rows - 1), row_select=rows if rows > 1 else 0
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=100_000)
+def block_ram(words: int, width: int) -> Features:
+    """One port to write and one to read, as yosys maps it: the widest form that has all words."""
+    blocks = 0
+    for wide, deep in BLOCK_SHAPES:
+        if words <= deep or wide == 1:
+            blocks = -(-width // wide) * -(-words // deep)
+            break
+    return features(bram=blocks, block_word=width, block_read=2 * width)
+
+
+@lru_cache(maxsize=100_000)
+def queue(depth: int, width: int) -> Features:
+    """Of `hw/queue.py` or `hw/deep_queue.py`, with its credits."""
+    level = depth.bit_length()
+    credits = features(register=level + 1, levels=1) + chain("level", level)
+    if depth == 1:
+        return credits + features(register=width + 1, held=width)
+    if depth > 3 * HEAD and choose_style(depth - 2 * HEAD, width) == "block":
+        return credits + _deep_queue(depth, width)
+    places = 1 << bits_of(depth)
+    pointer = bits_of(depth)
+    pointers = features(register=2 * pointer, queues=1) + chain("count", pointer, 2)
+    return credits + many(credits, 1) + pointers + lut_ram(places, width)
+
+
+def _deep_queue(depth: int, width: int) -> Features:
+    places = 1 << (depth - HEAD).bit_length()
+    pointer, head = bits_of(places), HEAD.bit_length()
+    return add_all(
+        (
+            block_ram(places, width),
+            many(lut_ram(HEAD, width), 2),
+            lut_ram(HEAD, 1),
+            many(counter(places), 2),
+            chain("level", pointer + 1),
+            chain("level", head),
+            features(register=pointer + head + 12 + FETCHING * 5, levels=2, mux=width, queues=2),
+        )
+    )
+
+
+class Term(NamedTuple):
+    """A summand as `arithmetic.Term` has it: a number between low and high, shifted, added or subtracted."""
+
+    low: int
+    high: int
+    shift: int = 0
+    minus: bool = False
+
+    @property
+    def bits(self) -> int:
+        return _bits(self.low, self.high)
+
+
+@lru_cache(maxsize=100_000)
+def _bits(low: int, high: int) -> int:
+    return IntType.of_range(low, high).bits
+
+
+@lru_cache(maxsize=100_000)
+def _add(a: Term, b: Term) -> tuple[Term, int, bool]:
+    """The sum, the bits that are added, and whether in a carry chain; as `arithmetic.add_up` adds."""
+    if a.shift > b.shift:
+        a, b = b, a
+    apart = b.shift - a.shift
+    if a.minus != b.minus:
+        first, second = (b, a) if a.minus else (a, b)
+        shift = min(a.shift, b.shift)
+        up, down = first.shift - shift, second.shift - shift
+        low, high = (first.low << up) - (second.high << down), (first.high << up) - (second.low << down)
+        return Term(low, high, shift), _bits(low, high), True
+    low, high = a.low + (b.low << apart), a.high + (b.high << apart)
+    bits = _bits(low >> apart, high >> apart)
+    return Term(low, high, a.shift, a.minus), bits, bits > SHORTEST_CHAIN
+
+
+def add_up(terms: Sequence[Term]) -> tuple[Features, Term, int]:
+    """A tree of adders: its features, its result, its cycles."""
+    found = NOTHING
+    sums, cycles = list(terms), 0
+    while len(sums) > 1:
+        added = [_add(a, b) for a, b in zip(sums[0::2], sums[1::2], strict=False)]
+        for (_, bits, is_chain), count in Counter(added).items():
+            found = found + adder(bits, count) if is_chain and bits > SHORTEST_CHAIN else features(ripple=bits * count)
+        sums = [*(total for total, _, _ in added), *sums[2 * len(added) :]]
+        if len(sums) == 1 or max(term.bits for term in sums) > WIDEST_UNREGISTERED:
+            cycles += 1
+            found = found + features(register=sum(term.bits for term in sums))
+    return found, sums[0], cycles
+
+
+def count_up(bits: int) -> tuple[Features, Term, int]:
+    """A count of single bits, as `arithmetic.count_up` has it."""
+    triples = -(-bits // 3)
+    found = features(triples=triples, register=2 * triples)
+    if triples == 1:
+        return found, Term(0, bits), 1
+    sixes = -(-triples // 6)
+    parts = [Term(0, min(6, triples - 6 * n)) for n in range(sixes)]
+    twos = [Term(0, part.high, 1) for part in parts]
+    found = found + features(sixes=2 * sixes, register=sum(part.bits for part in (*parts, *twos)))
+    tree, total, cycles = add_up([*parts, *twos])
+    return found + tree, total, cycles + 2
+
+
+def multiply(x: Term, weight: Term) -> tuple[Features, list[Term]]:
+    """In lookup tables; the summands."""
+    if min(x.bits, weight.bits) > 1 and x.bits + weight.bits <= LUT_INPUTS:
+        low, high = limits_of_product(x, weight)
+        return features(looked_up=_bits(low, high)), [Term(low, high)]
+    if (weight.bits, weight.low < 0) <= (x.bits, x.low < 0):
+        x, weight = weight, x
+    low, high = min(0, weight.low), max(0, weight.high)
+    places = range(x.bits)
+    return features(gates=weight.bits * x.bits), [Term(low, high, p, x.low < 0 and p == x.bits - 1) for p in places]
+
+
+def limits_of_product(a: Term, b: Term) -> tuple[int, int]:
+    corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
+    return min(corners), max(corners)
+
+
+def multiply_wide(x: Term, weight: Term) -> tuple[Features, list[Term]]:
+    """In multiplier blocks, whose registers are their own on ECP5; the summands, `DSP_CYCLES` later."""
+    found, terms = NOTHING, []
+    for a in _pieces(x):
+        for b in _pieces(weight):
+            low, high = limits_of_product(a, b)
+            terms.append(Term(low, high, a.shift + b.shift))
+            # Beside a signed factor, an unsigned one gets a sign.
+            narrow = min(a.bits + (b.low < 0 <= a.low), b.bits + (a.low < 0 <= b.low))
+            # yosys leaves what is too narrow to tables.
+            is_wide = narrow > 1
+            found = found + features(
+                dsp=is_wide, dsp_wide=is_wide and a.bits + b.bits > 8, small_product=0 if is_wide else a.bits + b.bits,
+                product=a.bits + b.bits, product_area=a.bits * b.bits, product_register=DSP_CYCLES * _bits(low, high),
+            )  # fmt: skip
+    return found, terms
+
+
+def _pieces(term: Term) -> list[Term]:
+    if term.bits <= DSP_INPUT + (term.low < 0):
+        return [term]
+    above = _pieces(Term(term.low >> DSP_INPUT, term.high >> DSP_INPUT))
+    return [Term(0, (1 << DSP_INPUT) - 1), *(piece._replace(shift=piece.shift + DSP_INPUT) for piece in above)]
+
+
+def ring(words: int, width: int) -> Features:
+    """Places of a buffer that is written and read at once, in the style that its stage takes."""
+    return block_ram(words, width) if words > DEEPEST_LUT_RAM else lut_ram(words, width)

@@ -1,0 +1,78 @@
+"""What a stage of the popcount engine is made of."""
+
+from functools import lru_cache
+
+from .count_mac import Sums, count_buffer
+from .count_parts import Features, features, many, queue, registers, rom, walk
+from .memory import choose_style, read_cycles
+from .packed import LONGEST_CHAIN
+from .plan import LayerPlan
+from .popcount_planes import find_planes
+
+
+def count_popcount(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
+    """The stage with a queue of ``depth``; None: as deep as its own pace needs."""
+    product, x_bits = sums.product, sums.product.x_type.bits
+    planes = _planes(sums)
+    tiles, own = sums.positions * -(-sums.channels // fold.simd), sums.outputs // sums.blocks
+    groups, pairs = sums.blocks * -(-own // fold.pe), planes * x_bits
+    width, words = fold.pe * fold.simd, groups * tiles * planes
+    style = choose_style(words, width) if fold.memory == "auto" else fold.memory
+    lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
+    is_kept = groups > 1 and not product.is_repeated and not product.is_lanewise
+    read, (buffer, buffered) = read_cycles(words, style), count_buffer(tiles, lanes * x_bits, is_kept)
+    finish, bits = sums.finish.count(fold.pe), sums.finish.x_type.bits
+    tree, cycles, counted = _tree(fold.simd)
+    fetched = max(read, buffered + (x_bits > 1))
+    latency = max(fetched + cycles + 2, finish.lead) + finish.cycles + 1
+
+    found = walk(tiles, groups) + walk(pairs) + rom(words, width, style) + buffer + finish.features
+    if planes > 1:
+        found = found + walk(groups * tiles * planes)
+    if x_bits > 1:
+        found = found + features(planar=lanes * (x_bits - 1), register=lanes)
+    gates = "inverted_bits" if sums.are_signs else "gates"
+    found = found + many(tree, fold.pe) + features(**{gates: width})
+    found = found + registers(width, fetched - read) + _packed([bits] * fold.pe)
+    near = (planes + x_bits) // 2
+    found = found + features(
+        register=fold.pe * (2 * bits + (counted + near) * (pairs > 1)), near=fold.pe * (counted + near) * (pairs > 1),
+        far=fold.pe * bits * (pairs > 1), popcounts=1,
+    )  # fmt: skip
+    found = found + rom(groups, max(1, sums.start_bits) * fold.pe, "lut") + walk(1, groups)
+    found = found + features(register=latency - 1)
+    return found + queue(depth or -(-(latency + 1) // (tiles * pairs)), fold.pe * sums.finish.y_type.bits)
+
+
+@lru_cache(maxsize=1000)
+def _planes(sums: Sums) -> int:
+    return len(find_planes(sums.product.weights)[0])
+
+
+@lru_cache(maxsize=20_000)
+def _tree(size: int) -> tuple[Features, int, int]:
+    """Of one output, its cycles, and the bits of the count; as `count_tree.CountTree` joins counts of three products,
+    two and another product at a time."""
+    if size == 1:
+        return features(), 0, 1
+    parts = -(-(size + 2) // 4) if size > 3 else 1
+    highs = [min(3, size - 3 * part) for part in range(parts)]
+    spare = size - sum(highs)
+    found = _packed([2] * sum(high == 3 for high in highs)) + features(register=2 * parts)
+    cycles = 1
+    while len(highs) > 1:
+        pairs = len(highs) // 2
+        sums = [highs[2 * pair] + highs[2 * pair + 1] + (pair < spare) for pair in range(pairs)]
+        spare = max(0, spare - pairs)
+        found = found + _packed([high.bit_length() for high in sums])
+        highs = [*sums, *highs[2 * pairs :]]
+        found = found + features(register=sum(high.bit_length() for high in highs) + 2 * spare)
+        cycles += 1
+    return found, cycles, size.bit_length()
+
+
+def _packed(sizes: list[int]) -> Features:
+    """Additions of so many bits in chains together, a bit between them."""
+    bits = sum(size + 1 for size in sizes)
+    chains = -(-bits // LONGEST_CHAIN)
+    return features(packed=bits, packed_pairs=-(-bits // 2) + chains / 2, packed_fours=-(-bits // 4) + chains / 2)

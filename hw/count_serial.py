@@ -1,0 +1,97 @@
+"""What a stage of the serial engine is made of."""
+
+from functools import lru_cache
+
+from .count_mac import Sums, count_buffer
+from .count_parts import (
+    NOTHING,
+    Features,
+    Term,
+    add_up,
+    adder,
+    chain,
+    count_up,
+    features,
+    many,
+    queue,
+    registers,
+    rom,
+    walk,
+)
+from .memory import choose_style, read_cycles
+from .plan import LayerPlan
+from .serial_array import LEVELS_PER_REGISTER
+from .serial_folds import _Layer
+
+
+def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
+    """The stage with a queue of ``depth``; None: as deep as its own pace needs."""
+    product, x_bits = sums.product, sums.product.x_type.bits
+    is_group_major, units = fold.planes == "group-major", fold.shifts_per_slot
+    takes_all = product.is_lanewise or (product.is_repeated and is_group_major)
+    slots = _slots(sums, fold.pe, fold.simd, fold.planes, units, takes_all)
+    beats, own = sums.positions * -(-sums.channels // fold.simd), sums.outputs // sums.blocks
+    groups = sums.blocks * -(-own // fold.pe)
+    planes = sums.stored.bits
+    is_signed = sums.weight.low < 0 or sums.are_signs
+
+    shift_bits = (planes - 1).bit_length() if is_group_major else 0
+    width = units * (fold.pe * fold.simd + is_signed + shift_bits) + (not is_group_major)
+    lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
+    is_kept = not takes_all and (groups > sums.blocks or (not is_group_major and beats > 1))
+    if is_kept:
+        width += (beats - 1).bit_length() + 1
+    style = choose_style(slots, width) if fold.memory == "auto" else fold.memory
+    read = read_cycles(slots, style)
+    buffer, buffered = count_buffer(beats, lanes * x_bits, is_kept)
+    array, cycles = _array(sums, fold.simd, units, is_group_major)
+    finish, bits = sums.finish.count(fold.pe), sums.finish.x_type.bits
+    fetched = max(read, buffered + (read if is_kept else 0))
+    summed = fetched + cycles + 1 + (sums.start_bits > 0)
+    latency = max(summed, finish.lead) + finish.cycles + 1
+
+    found = walk(slots) + walk(groups) + rom(slots, width, style) + buffer + finish.features
+    found = found + many(array, fold.pe) + registers(width, fetched - read)
+    found = found + many(chain("accumulate", bits) + features(register=2 * bits, serial_kept=bits), fold.pe)
+    if is_signed:
+        found = found + features(inverted=units * lanes * x_bits, register=units * lanes * x_bits)
+    if sums.start_bits:
+        started = many(adder(bits) + features(register=bits), fold.pe)
+        found = found + rom(groups, sums.start_bits * fold.pe, "lut") + walk(1, groups) + started
+    found = found + features(register=latency - 1, serials=1)
+    return found + queue(depth or -(-(latency + 1) // max(1, slots // groups)), fold.pe * sums.finish.y_type.bits)
+
+
+@lru_cache(maxsize=50_000)
+def _slots(sums: Sums, pe: int, simd: int, planes: str, units: int, takes_all: bool) -> int:
+    return _layer(sums, takes_all).count(pe, simd, planes, units)
+
+
+@lru_cache(maxsize=1000)
+def _layer(sums: Sums, takes_all: bool) -> _Layer:
+    return _Layer(sums.product.weights, sums.blocks, sums.product.x_type.bits, takes_all)
+
+
+@lru_cache(maxsize=50_000)
+def _array(sums: Sums, simd: int, units: int, is_group_major: bool) -> tuple[Features, int]:
+    """Of one output, and its cycles."""
+    x_bits, x = sums.product.x_type.bits, sums.x
+    mirror = sums.product.x_type.low + sums.product.x_type.high
+    term = Term(min(x.low, mirror - x.high), max(x.high, mirror - x.low)) if sums.weight.low < 0 else x
+    masks = features(gates=simd * x_bits * units)
+    if term == Term(0, 1) and simd > 2:
+        tree, total, cycles = count_up(simd)
+    elif is_group_major or units == 1:
+        tree, total, cycles = add_up([term] * simd)
+    else:
+        tree, total, cycles = add_up([term._replace(shift=unit) for unit in range(units) for _ in range(simd)])
+    if not cycles:
+        tree, cycles = tree + features(register=total.bits), 1
+    if not is_group_major:
+        return tree + masks, cycles
+    most = sums.stored.bits - 1
+    shifted = total.bits + most
+    levels = most.bit_length()
+    shifter = features(shifted=shifted * levels, register=shifted * (levels // LEVELS_PER_REGISTER))
+    joined, _, adding = add_up([total] * units)
+    return many(tree + shifter, units) + masks + (joined if units > 1 else NOTHING), cycles + adding + levels // 2

@@ -1,0 +1,47 @@
+"""A plan and its design, such that what timing adds to it, deeper queues above all, fits into the limits as well."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from ..errors import PlanError
+from .budget import KINDS, NAMES, Spent, spent
+from .choose import Chosen
+from .design import Design, generate
+from .estimate import estimate, total
+from .planning import Planning
+from .resources import Resources
+
+ROUNDS = 4
+"""How often a plan is made again, with limits lower by what the design before took beyond its plan."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """planning: with limits as low as they had to be for the choice; stages: what each of the design is predicted to
+    take; spent: together."""
+
+    planning: Planning
+    chosen: Chosen
+    design: Design
+    stages: dict[str, Resources]
+    spent: Spent
+
+
+def fit(planning: Planning, fps: float | None = None) -> Fitted:
+    """The plan for ``fps``, else the fastest; raises PlanError where none fits."""
+    limits, tried = planning.budget, planning
+    for _ in range(ROUNDS):
+        chosen = tried.fastest() if fps is None else tried.at_rate(fps)
+        design = generate(tried.graph, tried.plan_of(chosen))
+        stages = estimate(design, limits.family)
+        taken = spent(total(stages), limits.family)
+        over = limits.exceeded(taken)
+        if not over:
+            return Fitted(tried, chosen, design, stages, taken)
+        more = {kind: max(0, getattr(taken, kind) - getattr(chosen.spent, kind)) for kind in KINDS}
+        tried = planning.lowered(Spent(**more))
+    lacking = " and ".join(f"{ceil(more):,} {NAMES[kind]}" for kind, more in over.items())
+    raise PlanError(
+        f"the plan of {planning.describe(chosen)} fits but for its queues, which take {lacking} too many; give more of "
+        "the device (--fill, --budget-...), or lower --fps"
+    )

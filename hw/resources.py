@@ -1,0 +1,58 @@
+"""What stages take of a device: exact block RAM and multiplier counts, fitted lookup tables, carry cells, flip-flops.
+
+The coefficients in ``resources.json`` come from `benchmarks/calibrate.py`, which fits them to syntheses by yosys; it
+prints how well they predict stages and networks that were not among these.
+"""
+
+import json
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .count_parts import FEATURES, PLACES, Features
+
+Family = Literal["ecp5", "xc7"]
+
+FITTED = ("lut", "carry", "lutram", "ff")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """lut: lookup tables (LUT4 on ECP5, LUT6 on 7-series) for logic. carry: CCU2C or CARRY4. lutram: DPR16X4, or
+    lookup tables used as memory. bram: blocks of 18 kbit. dsp: multiplier blocks."""
+
+    lut: float = 0.0
+    carry: float = 0.0
+    lutram: float = 0.0
+    ff: float = 0.0
+    bram: float = 0.0
+    dsp: float = 0.0
+
+    def __add__(self, other: "Resources") -> "Resources":
+        return Resources(*(a + b for a, b in zip(astuple(self), astuple(other))))
+
+    def luts(self, family: Family) -> float:
+        """Lookup tables that the device loses: on ECP5 two for a carry cell, and six for a LUT RAM and its writing."""
+        return self.lut + 2 * self.carry + 6 * self.lutram if family == "ecp5" else self.lut + self.lutram
+
+
+@dataclass(frozen=True)
+class Model:
+    """coefficients: (fitted resources, features), of one family."""
+
+    coefficients: NDArray[np.float64]
+
+    def estimate(self, counted: Features) -> Resources:
+        lut, carry, lutram, ff = (self.coefficients @ counted).tolist()
+        return Resources(lut, carry, lutram, ff, float(counted[PLACES["bram"]]), float(counted[PLACES["dsp"]]))
+
+
+@lru_cache
+def find_model(family: Family) -> Model:
+    """The fitted model that the package holds."""
+    stored = json.loads(Path(__file__).with_name("resources.json").read_text())[family]
+    return Model(np.array([[stored[what].get(name, 0.0) for name in FEATURES] for what in FITTED]))
