@@ -67,15 +67,17 @@ def _find_sums(module: Module, readers: Readers) -> dict[tuple[str, int], list[C
     """The chains that may be packed, by pipeline and depth, in the order of their names."""
     chains = {chain.halves[0].total: chain for chain in _find_chains(module, readers)}
     groups: dict[tuple[str, int], list[Chain]] = defaultdict(list)
+    used: set[str] = set()  # two equal sums are one for yosys
     for name, net in module["netnames"].items():
         if SUM not in net["attributes"]:
             continue
         chain = chains.get(net["bits"][0])
-        if chain is None or len(chain.halves) < len(net["bits"]):
+        if chain is None or chain.cells[0] in used or len(chain.halves) < len(net["bits"]):
             continue
         halves = chain.halves[: len(net["bits"])]
         if any(half.total is not None for half in chain.halves[len(halves) :]):
             continue
+        used.add(chain.cells[0])
         depth, carries = int(net["attributes"][SUM], 2), CARRIES in net["attributes"]
         groups[name.rpartition(".")[0], depth].append(Chain(chain.cells, halves, carries))
     return groups
