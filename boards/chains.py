@@ -114,19 +114,21 @@ def _halves(cell: Module, readers: Readers) -> Iterator[Half]:
         yield Half(parameters[f"INIT{half}"], inputs, total if total != "x" and readers.get(total) else None)
 
 
-def _pack(chains: Iterable[Chain]) -> Iterator[list[Chain]]:
-    """One chain after the other, as long as there is room."""
-    packed: list[Chain] = []
-    length = 0
+def _pack(chains: Iterable[Chain]) -> list[list[Chain]]:
+    """Each into the first chain that has room."""
+    packed: list[list[Chain]] = []
+    lengths: list[int] = []
     for chain in chains:
-        added = len(chain.halves) + int(bool(packed) and packed[-1].carries)
-        if packed and length + added > LONGEST_CHAIN:
-            yield packed
-            packed, length, added = [], 0, len(chain.halves)
-        packed.append(chain)
-        length += added
-    if packed:
-        yield packed
+        size = len(chain.halves)
+        needed = [length + size + int(others[-1].carries) for length, others in zip(lengths, packed, strict=True)]
+        place = next((place for place, length in enumerate(needed) if length <= LONGEST_CHAIN), None)
+        if place is None:
+            packed.append([chain])
+            lengths.append(size)
+        else:
+            packed[place].append(chain)
+            lengths[place] = needed[place]
+    return packed
 
 
 def _build(pattern: Module, packed: list[Chain], nets: Iterator[int]) -> dict[str, Module]:
