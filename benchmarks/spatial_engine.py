@@ -1,7 +1,7 @@
 """Area, and on request clock rate, of networks built wholly by the spatial engine: one pipeline, a vector a cycle.
 
-    python benchmarks/spatial_engine.py A B C --matrices ../shared/data/peer_workloads.npz -o build/spatial
-    python benchmarks/spatial_engine.py A --matrices ../shared/data/peer_workloads.npz --place -o build/spatial
+    python benchmarks/spatial_engine.py --works A B C --matrices ../shared/data/peer_workloads.npz -o build/spatial
+    python benchmarks/spatial_engine.py --works A --matrices ../shared/data/peer_workloads.npz --place -o build/spatial
     python benchmarks/spatial_engine.py --unsw ../shared/models/unsw_nb15-mlp-w2a2.onnx -o build/spatial
 
 A is one layer, 64 x 32; B and C are networks whose layers clip, as the peers built them. LUT: on ECP5 LUT4 + 2 x CCU2C,
@@ -84,7 +84,7 @@ def measure(graph: Graph, options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("works", nargs="*", choices=("A", "B", "C"), help="of --matrices")
+    parser.add_argument("--works", nargs="+", choices=("A", "B", "C"), default=[], help="of --matrices")
     parser.add_argument("--matrices", type=Path, metavar="NPZ", help="peer_workloads.npz")
     parser.add_argument("--unsw", type=Path, metavar="ONNX", help="unsw_nb15-mlp-w2a2.onnx")
     parser.add_argument("--device", default="ecp5-85k")

@@ -67,15 +67,17 @@ def _find_sums(module: Module, readers: Readers) -> dict[tuple[str, int], list[C
     """The chains that may be packed, by pipeline and depth, in the order of their names."""
     chains = {chain.halves[0].total: chain for chain in _find_chains(module, readers)}
     groups: dict[tuple[str, int], list[Chain]] = defaultdict(list)
+    used: set[str] = set()  # two equal sums are one for yosys
     for name, net in module["netnames"].items():
         if SUM not in net["attributes"]:
             continue
         chain = chains.get(net["bits"][0])
-        if chain is None or len(chain.halves) < len(net["bits"]):
+        if chain is None or chain.cells[0] in used or len(chain.halves) < len(net["bits"]):
             continue
         halves = chain.halves[: len(net["bits"])]
         if any(half.total is not None for half in chain.halves[len(halves) :]):
             continue
+        used.add(chain.cells[0])
         depth, carries = int(net["attributes"][SUM], 2), CARRIES in net["attributes"]
         groups[name.rpartition(".")[0], depth].append(Chain(chain.cells, halves, carries))
     return groups
@@ -112,19 +114,21 @@ def _halves(cell: Module, readers: Readers) -> Iterator[Half]:
         yield Half(parameters[f"INIT{half}"], inputs, total if total != "x" and readers.get(total) else None)
 
 
-def _pack(chains: Iterable[Chain]) -> Iterator[list[Chain]]:
-    """One chain after the other, as long as there is room."""
-    packed: list[Chain] = []
-    length = 0
+def _pack(chains: Iterable[Chain]) -> list[list[Chain]]:
+    """Each into the first chain that has room."""
+    packed: list[list[Chain]] = []
+    lengths: list[int] = []
     for chain in chains:
-        added = len(chain.halves) + int(bool(packed) and packed[-1].carries)
-        if packed and length + added > LONGEST_CHAIN:
-            yield packed
-            packed, length, added = [], 0, len(chain.halves)
-        packed.append(chain)
-        length += added
-    if packed:
-        yield packed
+        size = len(chain.halves)
+        needed = [length + size + int(others[-1].carries) for length, others in zip(lengths, packed, strict=True)]
+        place = next((place for place, length in enumerate(needed) if length <= LONGEST_CHAIN), None)
+        if place is None:
+            packed.append([chain])
+            lengths.append(size)
+        else:
+            packed[place].append(chain)
+            lengths[place] = needed[place]
+    return packed
 
 
 def _build(pattern: Module, packed: list[Chain], nets: Iterator[int]) -> dict[str, Module]:

@@ -21,6 +21,9 @@ from .arithmetic import Bits, delay
 # On the wires of a sum: how many sums it lies deep. Sums as deep as each other, and of one module, see the same vector.
 SUM = "espalier_sum"
 
+# Sums of so many bits are logic: of inputs of one bit they vanish in the carry cells, or lookup tables, that read them.
+WIDEST_LOGIC = 2
+
 # On those that may carry out of their last bit.
 CARRIES = "espalier_carries"
 
@@ -174,6 +177,8 @@ class AdderPipeline(wiring.Component):
         if two.shift >= len(below):
             return Cat(below, Const(0, two.shift - len(below)), above)[: self._stored[node].bits]
         width = self._stored[node].bits - two.shift
+        if width <= WIDEST_LOGIC:
+            return Cat(below[: two.shift], _add_as_logic(below[two.shift :], above, width))
         total = Signal(width, name=f"sum_{node}", attrs={SUM: int(self._graph.depth[node])})
         m.d.comb += total.eq(below[two.shift :] + above)
         return Cat(below[: two.shift], total)
@@ -206,6 +211,13 @@ def _sum_attributes(output: Output) -> dict[str, int]:
 
 def _extend(value: Bits, width: int) -> Bits:
     return Cat(value, Const(0, max(0, width - len(value))))[:width]
+
+
+def _add_as_logic(one: Bits, two: Bits, width: int) -> Bits:
+    """Of up to two bits, which hold the sum."""
+    one, two = _extend(one, width), _extend(two, width)
+    low = one[0] ^ two[0]
+    return low if width == 1 else Cat(low, one[1] ^ two[1] ^ (one[0] & two[0]))
 
 
 def _add(one: Bits, two: Bits, constant: int) -> Bits:

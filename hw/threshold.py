@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal
 
 from ..ir.graph import Ints, IntType
 from ..ir.threshold import Threshold
-from .arithmetic import delay
+from .arithmetic import Bits, delay
 from .function import LaneFunction, by_group, table_rom
 from .memory import choose_style, read_cycles
 from .stream import lane_shape, split
@@ -39,7 +39,7 @@ class Comparators(LaneFunction):
     def __init__(self, node: Threshold, lanes: int, x_type: IntType, highest: int):
         steps = node.thresholds.shape[1]
         thresholds, self._type = _grouped(node, lanes, steps, x_type, highest)
-        self._steps, self._base = steps, node.base
+        self._steps, self._base, self._grouped = steps, node.base, thresholds
         self._rom = table_rom(thresholds.reshape(len(thresholds), -1), self._type)
         self.lead = self._rom.latency
         self.cycles = 1 if steps == 1 and node.base == 0 else 2
@@ -54,7 +54,11 @@ class Comparators(LaneFunction):
         for lane in range(self.lanes):
             reached = Signal(self._steps, name=f"reached_{lane}", reset_less=True)
             for step in range(self._steps):
-                m.d.sync += reached[step].eq(xs[lane] >= thresholds[lane * self._steps + step])
+                if self.groups == 1:
+                    is_reached = at_least(xs[lane], int(self._grouped[0, lane, step]))
+                else:
+                    is_reached = xs[lane] >= thresholds[lane * self._steps + step]
+                m.d.sync += reached[step].eq(is_reached)
             if self.cycles == 1:
                 m.d.comb += self.y.word_select(lane, self.y_type.bits).eq(reached)
                 continue
@@ -67,6 +71,19 @@ class Comparators(LaneFunction):
                     m.d.sync += code.eq(self._base)
             m.d.comb += self.y.word_select(lane, self.y_type.bits).eq(code)
         return m
+
+
+def at_least(value: Bits, threshold: int) -> Bits:
+    """value >= threshold as logic of its bits, a third of the lookup tables that a carry chain for it would take."""
+    bits, lowest = len(value), -(1 << len(value) - 1) if value.shape().signed else 0
+    distance = threshold - lowest
+    if not 0 < distance < 1 << bits:
+        return Const(int(distance <= 0), 1)
+    reached: Bits = Const(1, 1)
+    for place in range(bits):
+        bit = ~value[place] if lowest and place == bits - 1 else value[place]
+        reached = bit & reached if distance >> place & 1 else bit | reached
+    return reached
 
 
 class BinarySearch(LaneFunction):

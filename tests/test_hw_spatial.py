@@ -7,9 +7,11 @@ import pytest
 
 from espalier.errors import PlanError
 from espalier.hw.design import generate
+from espalier.hw.folding_file import read_folding
 from espalier.hw.folds import choose_from
 from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
+from espalier.hw.planner import plan
 from espalier.ir.conv2d import Conv2d
 from espalier.ir.dense import Dense
 from espalier.ir.flatten import Flatten
@@ -139,3 +141,13 @@ def test_a_fold_of_less_than_the_layer_is_an_error():
     assert choose_from(unit, engine="spatial").folds == choose_from(unit, 4, 6, engine="spatial").folds
     with pytest.raises(PlanError, match="fc1: pe 2 and simd 6, but the spatial engine has no other fold than all"):
         choose_from(unit, 2, engine="spatial")
+
+
+def test_a_folding_file_chooses_the_engine(tmp_path):
+    rng = np.random.default_rng(1)
+    graph = add_dense(add_threshold(add_dense(empty_graph((7,)), rng, 6, 3), rng, 2), rng, 5, 2)
+    path = tmp_path / "folding.json"
+    path.write_text('{"layers": {"fc0": {"engine": "spatial"}, "fc2": {"engine": "mac", "pe": 5, "simd": 6}}}')
+    chosen = plan(graph, folding=read_folding(path))
+    assert (chosen.layers["fc0"].engine, chosen.layers["fc0"].pe, chosen.layers["fc0"].simd) == ("spatial", 6, 7)
+    assert_exact(graph, chosen, random_frames(graph, 4), 0.2)
