@@ -7,7 +7,7 @@ Each row is a layer of thresholds of 2 bits (``--raw``: its sums leave as they a
 simd for all engines. Weights: ``random4``, 64 x 32, and ``random8``, 64 x 64, uniform over all codes; ``swis1`` to
 ``swis3``, 64 x 64: 8-bit weights of which four inputs in a row share that many planes, the same for ``pe`` outputs, as
 SWIS with supports chosen for a tile makes them. Inputs are unsigned, of as many bits as random weights, of 8 for SWIS.
-COMB is what nextpnr calls TRELLIS_COMB; frames a second are the best rate of all seeds divided by the cycles of a frame.
+COMB is what nextpnr calls TRELLIS_COMB; frames a second: the best rate of all seeds divided by the cycles of a frame.
 """
 
 import argparse

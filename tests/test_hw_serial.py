@@ -1,13 +1,18 @@
 """The serial engine: exact values at the predicted cycles for every form of weights, inputs, buffers and folds."""
 
+import json
+
 import numpy as np
 import pytest
 
 from espalier.hw.design import generate
+from espalier.hw.folding_file import read_folding
 from espalier.hw.plan import LayerPlan, Plan
+from espalier.hw.planner import plan as make_plan
 from espalier.ir.conv2d import Conv2d
 from espalier.ir.dense import Dense
 from espalier.ir.graph import IntType
+from espalier.sim.simulate import simulate
 from graphs import UINT4, add_requantize, add_threshold, append, empty_graph, random_frames
 from hardware import assert_exact
 
@@ -154,3 +159,24 @@ def test_cycles_are_in_proportion_to_the_planes_of_the_weights():
         design = assert_exact(graph, Plan(layers={"fc1": fold}), random_frames(graph, 3))
         cycles[shifts] = design.stages["fc1"].schedule.slots
     assert cycles == {1: 32, 2: 64, 3: 96}
+
+
+def test_a_folding_file_names_engine_order_and_shifts(tmp_path):
+    graph = add_threshold(dense_graph(6, 8, "sparse"), np.random.default_rng(0), 2)
+    fold = {"engine": "serial", "pe": 2, "simd": 4, "planes": "group-major", "shifts_per_slot": 2}
+    file = tmp_path / "folding.json"
+    file.write_text(json.dumps({"layers": {"fc1": fold}}))
+    found = make_plan(graph, folding=read_folding(file))
+    assert found.layers["fc1"] == LayerPlan(**fold)
+    assert_exact(graph, found, random_frames(graph, 3), 0.2)
+
+
+@pytest.mark.verilator
+def test_verilog_of_both_orders_is_exact(tmp_path):
+    graph = add_threshold(dense_graph(6, 8, "sparse"), np.random.default_rng(0), 2)
+    graph = append(graph, Dense, "fc2", weights=np.random.default_rng(1).integers(-8, 8, (5, 6)))
+    folds = [LayerPlan("serial", 2, 4, planes="group-major"), LayerPlan("serial", 1, 3, planes="plane-major")]
+    layers = dict(zip(("fc1", "fc2"), folds))
+    design = generate(graph, Plan(layers=layers))
+    report = simulate(design, random_frames(graph, 20), stall=0.4, folder=tmp_path / "run", cache=tmp_path / "cache")
+    assert report.is_exact, report.mismatches
