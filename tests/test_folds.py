@@ -7,7 +7,7 @@ from espalier.hw.design import Design, generate
 from espalier.hw.folds import choose_from
 from espalier.hw.matching import feed_joins
 from espalier.hw.operators import units
-from espalier.hw.plan import LayerPlan, Plan
+from espalier.hw.plan import Plan
 from espalier.hw.planner import plan
 from espalier.ir.conv2d import Conv2d
 from espalier.ir.max_pool import MaxPool2d
