@@ -7,7 +7,7 @@ Each row is a layer of thresholds of 2 bits (``--raw``: its sums leave as they a
 simd for all engines. Weights: ``random4``, 64 x 32, and ``random8``, 64 x 64, uniform over all codes; ``swis1`` to
 ``swis3``, 64 x 64: 8-bit weights of which four inputs in a row share that many planes, the same for ``pe`` outputs, as
 SWIS with supports chosen for a tile makes them. Inputs are unsigned, of as many bits as random weights, of 8 for SWIS.
-COMB is what nextpnr calls TRELLIS_COMB; frames a second are the best rate of all seeds by the cycles of a frame.
+COMB is what nextpnr calls TRELLIS_COMB; frames a second: the best rate of all seeds divided by the cycles of a frame.
 """
 
 import argparse
@@ -90,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layer-a", type=Path, metavar="NPZ", help="also the weights A_w0 of peer_workloads.npz")
     parser.add_argument("--only", nargs="+", metavar="WEIGHTS", help="of the rows, those with these weights")
+    parser.add_argument("--engines", nargs="+", choices=("mac", "serial"), default=("mac", "serial"))
     parser.add_argument("--pe", type=int, default=4)
     parser.add_argument("--simd", type=int, default=4)
     parser.add_argument("--raw", action="store_true", help="no thresholds: the sums leave as they are")
@@ -104,6 +105,8 @@ def main() -> None:
         if options.only and name not in options.only:
             continue
         for number, fold in enumerate(folds(options.pe, options.simd)):
+            if fold.engine not in options.engines:
+                continue
             design = build_stage(weights, input_bits, fold, is_raw=options.raw, clock_mhz=options.clock_mhz)
             report = synthesize(
                 design.verilog(), design.top, options.device, options.output / f"{name.replace(' ', '_')}_{number}",

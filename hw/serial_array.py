@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from amaranth.hdl import Const, Module, Mux, Signal, Value
@@ -50,7 +51,7 @@ class SerialArray:
         lanes = self._pe if is_lanewise else 1
         _, self.cycles = self._build(Module(), Const(0, lanes * self._simd * x_type.bits), blank, range(1))
 
-    @property
+    @cached_property
     def columns(self) -> Columns:
         """What the slots say, each (slots, bits): which inputs each unit sums up, which of them inverted, and how far
         it shifts the sum."""

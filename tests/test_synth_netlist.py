@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,12 +69,20 @@ def test_netlists_give_every_output_of_the_verilog(tmp_path):
     assert (different, moving > 3900) == (0, True)
 
 
-@pytest.mark.parametrize("multiplier", ["lut", pytest.param("dsp", marks=pytest.mark.slow)])
-def test_netlists_of_a_stage_give_every_output_of_the_verilog(multiplier, tmp_path):
+STAGES = [
+    LayerPlan("mac"),
+    pytest.param(LayerPlan("mac", multiplier="dsp"), marks=pytest.mark.slow),
+    LayerPlan("serial", planes="plane-major"),
+    pytest.param(LayerPlan("serial", planes="group-major"), marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("fold", STAGES, ids=str)
+def test_netlists_of_a_stage_give_every_output_of_the_verilog(fold, tmp_path):
     x = Input("x", TensorType((10,), IntType(4)), (10,))
     weights = np.random.default_rng(0).integers(-8, 8, (7, 10))
     graph = Graph((x,), (Dense("fc", ("x",), IntType(12, True), weights),), (Output("y", "fc", (7,)),), name="top")
-    fold = LayerPlan(pe=3, simd=4, multiplier=multiplier, memory="block")
+    fold = replace(fold, pe=3, simd=4, memory="block")
     absorbed, different, moving = compare(tmp_path, generate(graph, Plan(layers={"fc": fold})).verilog())
     assert (absorbed.left, absorbed.lookups > 10) == ({}, True)
     assert (different, moving > 1000) == (0, True)
