@@ -64,7 +64,9 @@ def nearest_sums(support: int, positions: int) -> Ints:
     """(2**positions,): for each magnitude the nearest sum of powers of two out of ``support``."""
     levels = np.array([value for value in range(1 << positions) if not value & ~support])
     # Twice the values, so that the middle between two levels is an integer; the lower level has it.
-    return levels[np.searchsorted(levels[1:] + levels[:-1], 2 * np.arange(1 << positions))]
+    nearest = levels[np.searchsorted(levels[1:] + levels[:-1], 2 * np.arange(1 << positions))]
+    nearest.setflags(write=False)
+    return nearest
 
 
 @lru_cache(maxsize=8)
