@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ CIFAR_CNN = replace(
 )  # fmt: skip
 STUDIES = {
     "digits-cnn": Study(find_recipe("digits-cnn"), 3, 20, 2, 449),
-    "cifar-cnn": Study(CIFAR_CNN, 1, 8, 1, 2000, (2, 2.5, 3)),
+    "cifar-cnn": Study(CIFAR_CNN, 1, 8, 1, 1000, (2, 2.5, 3)),
     "resnet8": Study(replace(find_recipe("resnet8"), images=16_000), 1, 12, 1, 2000, (2, 2.5, 3)),
 }
 RETRAINED = (2, 3)
@@ -78,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="archive of the data set, or its folder; digits needs none")
     parser.add_argument("--work", type=Path, required=True, help="folder of results")
     parser.add_argument("--seeds", type=int, help="0 to SEEDS - 1; default: 3, on CIFAR-10 1")
+    parser.add_argument("--rows", default="*", help="patterns of row names, first ones first; default: all")
     parser.add_argument("--table", action="store_true", help="only print the tables of what is there")
     parser.add_argument("--runs", action="store_true", help="make run folders of seed 0 instead")
     options = parser.parse_args(arguments)
@@ -89,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         for trains in (False, True):  # what takes long comes last
             for seed in seeds if not options.table else ():
-                work(study, folder, options.data, seed, trains)
+                rows = [row for row in choose(study, options.rows.split(",")) if (row.epochs > 0) == trains]
+                work(study, rows, folder, options.data, seed)
         print(report(study, Results(folder, seeds)))
     except EspalierError as error:
         print(f"swis: error: {error}", file=sys.stderr)
@@ -112,6 +115,12 @@ def rows_of(study: Study) -> Iterator[Row]:
         for rule in TRAINED.values():
             yield Row(rule, Swis(count, scheduled=False), epochs=study.further)
         yield from (Row("swis", swis, epochs=study.further) for swis in retrained_of(count).values())
+
+
+def choose(study: Study, patterns: Sequence[str]) -> list[Row]:
+    """Rows whose name fits one of ``patterns``, those of the first pattern first."""
+    places = [(next((n for n, p in enumerate(patterns) if fnmatch(row.name, p)), None), row) for row in rows_of(study)]
+    return [row for place, row in sorted(((p, row) for p, row in places if p is not None), key=lambda pair: pair[0])]
 
 
 def kinds_of(count: float, *, scheduled: bool) -> dict[str, Swis]:
@@ -160,19 +169,18 @@ def real_recipe(study: Study, seed: int) -> Recipe:
     return override(study.recipe, **options)
 
 
-def work(study: Study, folder: Path, data: Path | None, seed: int, trains: bool) -> None:
-    """Do what has no result yet, of the rows that train further or of the others."""
+def work(study: Study, rows: Sequence[Row], folder: Path, data: Path | None, seed: int) -> None:
+    """Do what has no result yet."""
     results, recipe = Results(folder, range(seed, seed + 1)), real_recipe(study, seed)
     results.path("", seed).parent.mkdir(parents=True, exist_ok=True)
-    rows = [row for row in rows_of(study) if (row.epochs > 0) == trains]
     pending = [row for row in rows if not results.path(row.name, seed).exists()]
     if not pending:
         return
     train(recipe, folder / f"real-{seed}", data=data)
     bench = Bench(load_run(folder / f"real-{seed}").model, recipe, load_dataset(recipe, data), study.samples)
-    write_json(results.path("real", seed), {"score": bench.real()})
-    plain = Row("swis", Swis(BITS - 1, scheduled=False))
-    write_json(results.path("int8", seed), bench.run(plain))
+    if not results.path("int8", seed).exists():
+        write_json(results.path("real", seed), {"score": bench.real()})
+        write_json(results.path("int8", seed), bench.run(Row("swis", Swis(BITS - 1, scheduled=False))))
     for row in pending:
         found = bench.run(row)
         write_json(results.path(row.name, seed), found)

@@ -8,6 +8,7 @@ of positions a group takes the one with the least MSE++: for errors e of M weigh
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,8 @@ def decompose(
     supports = np.zeros(weights.shape[:2], np.int64)
     for count in np.unique(shifts):
         filters = np.flatnonzero(shifts == count)
-        supports[filters] = _choose(weights[filters], int(count), positions, alpha, consecutive, sharing)[0]
+        every = supports_of(positions, int(count), consecutive)
+        supports[filters] = _choose(weights[filters], every, positions, alpha, sharing)
     codes = np.sign(weights) * _every_nearest(positions)[supports[:, :, None], np.abs(weights)]
     return Decomposed(codes, supports)
 
@@ -43,13 +45,11 @@ def decompose(
 def filter_errors(
     weights: Ints, positions: int, *, alpha: float = 1.0, consecutive: bool = False, sharing: int = 1
 ) -> Reals:
-    """The MSE++ of each filter, or of each ``sharing`` filters together, summed over its groups: (filters, positions).
-
-    Column n - 1 is that of n shifts.
-    """
-    every = range(1, positions + 1)
-    found = [_choose(weights, count, positions, alpha, consecutive, sharing)[1] for count in every]
-    return np.stack(found, axis=1)
+    """The MSE++ of each filter, summed over its groups: (filters, positions); column n - 1 is that of n shifts."""
+    every = (np.full(len(weights), count) for count in range(1, positions + 1))
+    options: dict[str, Any] = {"alpha": alpha, "consecutive": consecutive, "sharing": sharing}
+    found = [weights - decompose(weights, shifts, positions, **options).codes for shifts in every]
+    return np.stack([_mse(np.moveaxis(errors, 2, 0), alpha).sum(axis=1) for errors in found], axis=1)
 
 
 @lru_cache(maxsize=64)
@@ -64,7 +64,9 @@ def nearest_sums(support: int, positions: int) -> Ints:
     """(2**positions,): for each magnitude the nearest sum of powers of two out of ``support``."""
     levels = np.array([value for value in range(1 << positions) if not value & ~support])
     # Twice the values, so that the middle between two levels is an integer; the lower level has it.
-    return levels[np.searchsorted(levels[1:] + levels[:-1], 2 * np.arange(1 << positions))]
+    nearest = levels[np.searchsorted(levels[1:] + levels[:-1], 2 * np.arange(1 << positions))]
+    nearest.setflags(write=False)
+    return nearest
 
 
 @lru_cache(maxsize=8)
@@ -78,23 +80,16 @@ def _is_run(support: int) -> bool:
     return not support & (support + lowest)
 
 
-def _choose(
-    weights: Ints, shifts: int, positions: int, alpha: float, consecutive: bool, sharing: int
-) -> tuple[Ints, Reals]:
-    """The best supports, (filters, groups), and the errors that are left, (filters,) or of each that share."""
+def _choose(weights: Ints, supports: tuple[int, ...], positions: int, alpha: float, sharing: int) -> Ints:
+    """Of ``supports`` the best ones, (filters, groups)."""
     filters, groups, _ = weights.shape
-    best = least = None
-    for support, costs in _costs(weights, supports_of(positions, shifts, consecutive), positions, alpha):
-        if sharing > 1:
-            costs = _sum_together(costs, sharing)
-        if best is None or least is None:
-            best, least = np.full(costs.shape, support), costs
-            continue
-        better = costs < least
-        best[better] = support
+    shares = -(-filters // sharing)
+    best, least = np.zeros((shares, groups), np.int64), np.full((shares, groups), np.inf)
+    for support, costs in _costs(weights, supports, positions, alpha):
+        costs = _sum_together(costs, sharing) if sharing > 1 else costs
+        best[costs < least] = support
         np.minimum(least, costs, out=least)
-    assert best is not None and least is not None
-    return best.repeat(sharing, axis=0)[:filters].reshape(filters, groups), least.sum(axis=1)
+    return best.repeat(sharing, axis=0)[:filters]
 
 
 def _costs(weights: Ints, supports: tuple[int, ...], positions: int, alpha: float) -> Iterator[tuple[int, Reals]]:
@@ -105,9 +100,12 @@ def _costs(weights: Ints, supports: tuple[int, ...], positions: int, alpha: floa
         magnitudes = np.arange(1 << positions) - nearest_sums(support, positions)
         # Of the weights from -2**positions, which none is, to 2**positions - 1.
         table = np.concatenate([[0], -magnitudes[:0:-1], magnitudes]).astype(np.float64)
-        errors = table[places]
-        total, squares = errors.sum(axis=0), np.square(errors).sum(axis=0)
-        yield support, (alpha * np.square(total) + squares) / len(places)
+        yield support, _mse(table[places], alpha)
+
+
+def _mse(errors: NDArray[Any], alpha: float) -> Reals:
+    """MSE++ of groups, from (weights, ...)."""
+    return (alpha * np.square(errors.sum(axis=0)) + np.square(errors).sum(axis=0)) / len(errors)
 
 
 def _sum_together(costs: Reals, sharing: int) -> Reals:

@@ -86,7 +86,8 @@ class Swis:
             return None
         if "shifts" not in given:
             raise GraphError("--shifts: none were given; --method swis needs how many a group has on average, as 2.5")
-        return cls(**given | {"scheduled": not given.pop("even", False)})
+        scheduled = not given.pop("even", False)
+        return cls(**given, scheduled=scheduled)
 
     def record(self) -> dict[str, Any]:
         """Every option as a JSON value."""
