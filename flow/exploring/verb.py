@@ -17,7 +17,7 @@ from .results import print_results
 from .search import Place, Teller, save, search
 from .settings import Exploration, Hardware, read_bits, read_objectives, read_sparsities, read_targets, read_trials
 from .source import Wishes, pairs_of, read_source
-from .storage import check_storage, failures, need_exploring
+from .storage import check_storage, need_exploring
 
 MAX_WORKERS = 1024
 
@@ -54,7 +54,7 @@ def explore_verb(
 ) -> None:
     exploration = settle(place, lists, wishes, hardware, how, where)
     say(f"explore {place.run}: {exploration.total} trials")
-    with opened(place.folder), failures(where.storage), bar() as show:
+    with opened(place.folder), bar() as show:
         desk = Desk(exploration, place.folder, where.storage)
         teller = Teller(show, exploration.total)
         try:
