@@ -126,7 +126,7 @@ def test_area_is_that_of_the_planned_network(explored, dense, tmp_path):
 @pytest.mark.slow
 def test_a_cluster_of_dask_gives_the_same(explored, dense, tmp_path, capsys):
     distributed = pytest.importorskip("distributed", reason="needs the explore extra")
-    options = {"processes": True, "dashboard_address": None, "memory_limit": 0}
+    options = {"processes": True, "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster:
         assert explore(dense, tmp_path / "x", "--cluster", cluster.scheduler_address) == 0
     assert contents(tmp_path / "x") == contents(explored)
