@@ -51,17 +51,14 @@ def test_a_wrong_choice_is_named(read, message):
 
 
 def test_objectives_are_figures_of_the_run():
-    assert read_objectives(None, "psnr_db", None) == ("psnr_db", "density", "multipliers", "fps")
-    assert read_objectives(None, "accuracy", "ecp5-25k") == ("accuracy", "density", "lut", "fps")
-    assert read_objectives("fps, accuracy", "accuracy", None) == ("fps", "accuracy")
+    assert read_objectives(None, "psnr_db") == ("psnr_db", "density", "lut", "fps")
+    assert read_objectives("fps, accuracy", "accuracy") == ("fps", "accuracy")
     with pytest.raises(
         GraphError, match="--objectives: 'accuracy' is no figure of this run; give some of psnr_db, den"
     ):
-        read_objectives("accuracy", "psnr_db", None)
-    with pytest.raises(GraphError, match="--objectives: lut is known only once yosys has mapped a design; add --synth"):
-        read_objectives("accuracy,lut", "accuracy", None)
+        read_objectives("accuracy", "psnr_db")
     with pytest.raises(GraphError, match="--objectives: 'fps,fps' names a figure twice; give each once"):
-        read_objectives("fps,fps", "accuracy", None)
+        read_objectives("fps,fps", "accuracy")
 
 
 def test_all_that_results_depend_on_makes_the_name():
@@ -155,8 +152,7 @@ def test_the_extra_that_is_missing_is_named(monkeypatch):
     [
         (["--workers", "0"], "--workers: 0 was given; it must be a whole number from 1 to 1024"),
         (["--workers", "2", "--cluster", "tcp://127.0.0.1:1"], "--workers: are processes of this machine; the cluster"),
-        (["--device", "ecp5-25k"], "--device: says what yosys maps designs to; add --synth, or leave it out"),
-        (["--device", "ecp5", "--synth"], "device 'ecp5' is unknown; known: ecp5-12k"),
+        (["--device", "ecp5"], "device 'ecp5' is unknown; known: ecp5-12k"),
         (["--clock-mhz", "0"], "--clock-mhz 0: must be a number above 0"),
         (["--storage", "nonsense"], "--storage: 'nonsense' is no URL of a database; give one such as sqlite:///"),
         (["--weights", "x"], "--weights: 'x' is no list of whole numbers"),

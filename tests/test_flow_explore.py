@@ -16,6 +16,7 @@ OPTIONS = [
     *("--sparsity", "0,0.5", "--weights", "3", "--activations", "4", "--fps", "1e5,1e9"),
     *("--epochs", "1", "--quantize-epochs", "1"),
 ]
+AREA = "lut", "ff", "bram", "dsp"
 pytestmark = pytest.mark.torch
 
 
@@ -65,6 +66,7 @@ def test_a_point_holds_what_the_verbs_say_one_by_one(explored, tmp_path, capsys)
     for name in ("accuracy", "weight_mbit", "feature_mbit", "density", "ii_cycles", "latency_cycles"):
         assert point[name] == report[name]
     assert point["fps"] == report["plan"]["fps"]
+    assert {name: point[name] for name in AREA} == {name: report["plan"]["area"][name] for name in AREA}
     assert json.loads((network / "recipe.json").read_text())["weight_bits"] == [3, 3, 3]
 
 

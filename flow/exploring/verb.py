@@ -84,14 +84,8 @@ def settle(place: Place, lists: Lists, wishes: Wishes, hardware: Hardware, how: 
     check_training(place.data, wishes.threads)
     widths = pairs_of(axes["weights"], axes["activations"])
     source = read_source(place.run, place.data, wishes, axes["sparsity"], widths)
-    objectives = read_objectives(how.objectives, source.metric, hardware.device)
+    objectives = read_objectives(how.objectives, source.metric)
     return Exploration(axes, source.training, hardware, objectives, how.sampler, trials)
-
-
-def choose_hardware(clock_mhz: float | None, device: str | None, synth: bool) -> Hardware:
-    if device is not None and not synth:
-        raise GraphError("--device: says what yosys maps designs to; add --synth, or leave it out")
-    return Hardware(clock_mhz, (device or "ecp5-25k") if synth else None)
 
 
 def check_where(where: Where, threads: int) -> None:
