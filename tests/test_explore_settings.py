@@ -118,6 +118,7 @@ def test_results_that_someone_changed_are_an_error(content, tmp_path):
 
 def test_the_plot_has_a_panel_for_each_objective_behind_the_first():
     record = record_of_all()
+    feasible = [row for row in record["points"] if "infeasible" not in row]
     picture = xml.fromstring(draw(record["points"], record["objectives"]))
     tag = "{http://www.w3.org/2000/svg}"
     panels = picture.findall(f"{tag}g")
@@ -126,7 +127,10 @@ def test_the_plot_has_a_panel_for_each_objective_behind_the_first():
     ]  # fmt: skip
     for panel in panels:
         dots = panel.findall(f"{tag}circle")
-        assert len(dots) == 14 and all(60 <= float(dot.get("cx", 0)) <= 360 for dot in dots)
+        numbers = ",".join(text.text or "" for text in panel.findall(f"{tag}text") if text.get("font-size"))
+        assert sorted(map(int, numbers.split(","))) == sorted(row["pareto"] for row in feasible if "pareto" in row)
+        assert sum(dot.get("fill") == "#bbb" for dot in dots) == sum("pareto" not in row for row in feasible)
+        assert all(60 <= float(dot.get("cx", 0)) <= 360 for dot in dots)
         assert all(30 <= float(dot.get("cy", 0)) <= 300 for dot in dots)
 
 
