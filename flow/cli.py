@@ -186,7 +186,7 @@ def explore(
         v.Place(run, data, output),
         v.Lists(sparsity, weights, activations, fps, multipliers),
         v.Wishes(method, epochs, quantize_epochs, learning_rate, calib, seed, threads),
-        v.choose_hardware(clock_mhz, device, synth),
+        v.Hardware(clock_mhz, device or ("ecp5-25k" if synth else None), synth),
         v.Search(sampler, trials, objectives),
         v.Where(workers, cluster, storage),
         json,

@@ -24,12 +24,18 @@ Fps = Annotated[
 ]
 Multipliers = Annotated[
     str | None,
-    Option(metavar="LIST", help="Budgets of products per cycle, as 32,64. Default: 64 if there is no --fps."),
+    Option(metavar="LIST", help="Budgets of products per cycle, as 32,64. Default: 64 without --fps and --device."),
 ]
 ClockMhz = Annotated[float | None, Option(help="Clock in MHz, that frames per second are counted at. Default: 100.")]
-Device = Annotated[str | None, Option(help="Of --synth: ecp5-25k, ecp5-85k-8, xc7a35t... Default: ecp5-25k.")]
+Device = Annotated[
+    str | None,
+    Option(help="What designs have to fit into: ecp5-25k, xc7a35t... Default: of --synth ecp5-25k, else none."),
+]
 Synth = Annotated[
-    bool, Option("--synth", help="Let yosys map every design for LUT, FF, block RAM and DSP; adds minutes to a trial.")
+    bool,
+    Option(
+        "--synth", help="Let yosys map every design for its area, instead of predicting it; adds minutes to a trial."
+    ),
 ]
 Sampler = Annotated[
     str, Option(help="grid: every point. tpe, nsga2: Optuna chooses --trials of them by the objectives.")
@@ -41,8 +47,8 @@ Objectives = Annotated[
     str | None,
     Option(
         metavar="LIST",
-        help="Figures that count, the first for the plots' upright: accuracy, density, lut, multipliers, fps, "
-        "latency_cycles... Default: accuracy (or what RUN is scored by), density, multipliers (lut with --synth), fps.",
+        help="Figures that count, the first for the plots' upright: accuracy, density, lut, fps, bram, dsp, "
+        "latency_cycles... Default: accuracy (or what RUN is scored by), density, lut, fps.",
     ),
 ]
 Method = Annotated[str, Option(help="Of pruning, as for `espalier prune`: joint, cap, dcp or str.")]

@@ -268,5 +268,6 @@ def tool_digest() -> str:
     """Digest of Espalier's own sources: results of another version of the tool are not results of this one."""
     root = Path(__file__).parents[1]
     rooms = (root / room for room in ("ir", "hw", "sim", "boards", "flow"))
-    sources = sorted(source for room in rooms for source in room.glob("*") if source.is_file())
+    files = (path for room in rooms for path in room.rglob("*") if path.is_file())
+    sources = sorted(path for path in files if "__pycache__" not in path.parts)
     return digest_of([[source.relative_to(root).as_posix(), file_digest(source)] for source in sources])

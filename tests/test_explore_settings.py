@@ -51,17 +51,14 @@ def test_a_wrong_choice_is_named(read, message):
 
 
 def test_objectives_are_figures_of_the_run():
-    assert read_objectives(None, "psnr_db", None) == ("psnr_db", "density", "multipliers", "fps")
-    assert read_objectives(None, "accuracy", "ecp5-25k") == ("accuracy", "density", "lut", "fps")
-    assert read_objectives("fps, accuracy", "accuracy", None) == ("fps", "accuracy")
+    assert read_objectives(None, "psnr_db") == ("psnr_db", "density", "lut", "fps")
+    assert read_objectives("fps, accuracy", "accuracy") == ("fps", "accuracy")
     with pytest.raises(
         GraphError, match="--objectives: 'accuracy' is no figure of this run; give some of psnr_db, den"
     ):
-        read_objectives("accuracy", "psnr_db", None)
-    with pytest.raises(GraphError, match="--objectives: lut is known only once yosys has mapped a design; add --synth"):
-        read_objectives("accuracy,lut", "accuracy", None)
+        read_objectives("accuracy", "psnr_db")
     with pytest.raises(GraphError, match="--objectives: 'fps,fps' names a figure twice; give each once"):
-        read_objectives("fps,fps", "accuracy", None)
+        read_objectives("fps,fps", "accuracy")
 
 
 def test_all_that_results_depend_on_makes_the_name():
@@ -121,6 +118,7 @@ def test_results_that_someone_changed_are_an_error(content, tmp_path):
 
 def test_the_plot_has_a_panel_for_each_objective_behind_the_first():
     record = record_of_all()
+    feasible = [row for row in record["points"] if "infeasible" not in row]
     picture = xml.fromstring(draw(record["points"], record["objectives"]))
     tag = "{http://www.w3.org/2000/svg}"
     panels = picture.findall(f"{tag}g")
@@ -129,7 +127,10 @@ def test_the_plot_has_a_panel_for_each_objective_behind_the_first():
     ]  # fmt: skip
     for panel in panels:
         dots = panel.findall(f"{tag}circle")
-        assert len(dots) == 14 and all(60 <= float(dot.get("cx", 0)) <= 360 for dot in dots)
+        numbers = ",".join(text.text or "" for text in panel.findall(f"{tag}text") if text.get("font-size"))
+        assert sorted(map(int, numbers.split(","))) == sorted(row["pareto"] for row in feasible if "pareto" in row)
+        assert sum(dot.get("fill") == "#bbb" for dot in dots) == sum("pareto" not in row for row in feasible)
+        assert all(60 <= float(dot.get("cx", 0)) <= 360 for dot in dots)
         assert all(30 <= float(dot.get("cy", 0)) <= 300 for dot in dots)
 
 
@@ -155,8 +156,7 @@ def test_the_extra_that_is_missing_is_named(monkeypatch):
     [
         (["--workers", "0"], "--workers: 0 was given; it must be a whole number from 1 to 1024"),
         (["--workers", "2", "--cluster", "tcp://127.0.0.1:1"], "--workers: are processes of this machine; the cluster"),
-        (["--device", "ecp5-25k"], "--device: says what yosys maps designs to; add --synth, or leave it out"),
-        (["--device", "ecp5", "--synth"], "device 'ecp5' is unknown; known: ecp5-12k"),
+        (["--device", "ecp5"], "device 'ecp5' is unknown; known: ecp5-12k"),
         (["--clock-mhz", "0"], "--clock-mhz 0: must be a number above 0"),
         (["--storage", "nonsense"], "--storage: 'nonsense' is no URL of a database; give one such as sqlite:///"),
         (["--weights", "x"], "--weights: 'x' is no list of whole numbers"),

@@ -16,6 +16,7 @@ OPTIONS = [
     *("--sparsity", "0,0.5", "--weights", "3", "--activations", "4", "--fps", "1e5,1e9"),
     *("--epochs", "1", "--quantize-epochs", "1"),
 ]
+AREA = "lut", "ff", "bram", "dsp"
 pytestmark = pytest.mark.torch
 
 
@@ -65,6 +66,7 @@ def test_a_point_holds_what_the_verbs_say_one_by_one(explored, tmp_path, capsys)
     for name in ("accuracy", "weight_mbit", "feature_mbit", "density", "ii_cycles", "latency_cycles"):
         assert point[name] == report[name]
     assert point["fps"] == report["plan"]["fps"]
+    assert {name: point[name] for name in AREA} == {name: report["plan"]["area"][name] for name in AREA}
     assert json.loads((network / "recipe.json").read_text())["weight_bits"] == [3, 3, 3]
 
 
@@ -126,7 +128,7 @@ def test_area_is_that_of_the_planned_network(explored, dense, tmp_path):
 @pytest.mark.slow
 def test_a_cluster_of_dask_gives_the_same(explored, dense, tmp_path, capsys):
     distributed = pytest.importorskip("distributed", reason="needs the explore extra")
-    options = {"processes": True, "dashboard_address": None, "memory_limit": 0}
+    options = {"processes": True, "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster:
         assert explore(dense, tmp_path / "x", "--cluster", cluster.scheduler_address) == 0
     assert contents(tmp_path / "x") == contents(explored)

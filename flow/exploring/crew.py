@@ -83,7 +83,7 @@ def local_crew(workers: int) -> Iterator[DaskCrew]:
 
     options = {
         "threads_per_worker": 1,
-        "dashboard_address": None,  # two explorations at a time would want the same port
+        "dashboard_address": "127.0.0.1:0",  # two explorations at a time would want the same port
         "memory_limit": 0,  # Dask would pause and kill what uses more than its share
         "silence_logs": logging.CRITICAL,
     }

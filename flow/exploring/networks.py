@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from ...errors import GraphError
 from ..folder import LOCK, BuildFolder, digest_of, open_build
 from .settings import NETWORK_AXES, Point, Training
 
@@ -46,7 +47,10 @@ def make_network(run: Path, data: Path | None, folder: Path, training: Training,
     with _alone(folder / "locks" / f"{name}.lock", network / ".train.lock", build / LOCK):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # brevitas tells of optional packages that nothing here needs
-            _train(run, data, network, training, point, at)
+            try:
+                _train(run, data, network, training, point, at)
+            except GraphError as error:
+                raise GraphError(f"{name}: {error}") from error
         return Network(name, network, BuildFolder(build), _import(network, build, at))
 
 

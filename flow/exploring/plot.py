@@ -70,14 +70,17 @@ def _panel(points: Sequence[Mapping[str, Any]], across: str, up: str) -> list[st
     for tick in x.ticks:
         lines.append(f'<path d="M{x(tick):.1f} {TOP}V{BOTTOM}" stroke="#ddd"/>')
         lines.append(f'<text x="{x(tick):.1f}" y="{BOTTOM + 18}" text-anchor="middle">{_short(tick)}</text>')
-    for point in sorted(points, key=lambda point: "pareto" in point):  # those that count on top
-        place = f'cx="{x(figure(point, across)):.1f}" cy="{y(figure(point, up)):.1f}"'
-        if "pareto" not in point:
-            lines.append(f'<circle {place} r="3" fill="#bbb"/>')
-            continue
-        lines.append(f'<circle {place} r="4" fill="#469"/>')
-        at = f'x="{x(figure(point, across)) + 6:.1f}" y="{y(figure(point, up)) - 6:.1f}"'
-        lines.append(f'<text {at} font-size="10">{point["pareto"]}</text>')
+    numbers: dict[tuple[str, str], list[int]] = {}  # by place: some points share theirs
+    for point in points:
+        place = f"{x(figure(point, across)):.1f}", f"{y(figure(point, up)):.1f}"
+        if "pareto" in point:
+            numbers.setdefault(place, []).append(point["pareto"])
+        else:
+            lines.append(f'<circle cx="{place[0]}" cy="{place[1]}" r="3" fill="#bbb"/>')
+    for (left, top), found in numbers.items():
+        lines.append(f'<circle cx="{left}" cy="{top}" r="4" fill="#469"/>')
+        text = ", ".join(map(str, sorted(found)))
+        lines.append(f'<text x="{float(left) + 6:.1f}" y="{float(top) - 6:.1f}" font-size="10">{text}</text>')
     lines.append(f'<text x="{(LEFT + RIGHT) / 2:g}" y="{HEIGHT - 18}" text-anchor="middle">{_name(across)}</text>')
     lines.append(f'<text x="{LEFT}" y="{TOP - 10}">{_name(up)}</text>')
     return lines

@@ -107,7 +107,8 @@ def describe(folder: Path, record: Mapping[str, Any]) -> str:
     infeasible = [row for row in points if "infeasible" in row]
     count = {"points": len(points), "infeasible": len(infeasible), "pareto_optimal": len(rows)}
     reasons = {f"infeasible_{index + 1}": reason for index, reason in enumerate(_reasons(infeasible))}
-    files = {"networks": folder / "networks", "all_points": folder / RESULTS, "plot": folder / PLOT}
+    area = f"by yosys for {record['device']}" if record["synth"] else "predicted"
+    files = {"area": area, "networks": folder / "networks", "all_points": folder / RESULTS, "plot": folder / PLOT}
     parts = [table(rows, _columns(record)) if rows else "no point is feasible", pairs(count | reasons | files)]
     return "\n\n".join(parts)
 
@@ -127,7 +128,7 @@ def _best_rows(record: Mapping[str, Any]) -> list[Row]:
 
 
 def _columns(record: Mapping[str, Any]) -> list[str]:
-    names = ["pareto", *record["axes"], *record["objectives"], *ALSO, *(AREA if record["device"] else ()), "network"]
+    names = ["pareto", *record["axes"], *record["objectives"], *ALSO, *AREA, "network"]
     return list(dict.fromkeys(names))
 
 

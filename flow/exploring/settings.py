@@ -45,10 +45,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Hardware:
-    """clock_mhz: at which rates are counted; None: the planner's. device: what yosys maps designs to, if at all."""
+    """clock_mhz: at which rates are counted; None: the planner's. device: what designs have to fit into, if they have
+    to. synth: whether yosys maps them for the device, or the planner predicts their area."""
 
     clock_mhz: float | None
     device: str | None
+    synth: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,17 +127,15 @@ def read_targets(fps: str | None, multipliers: str | None) -> dict[str, tuple[fl
     return axes
 
 
-def read_objectives(text: str | None, metric: str, device: str | None) -> tuple[str, ...]:
+def read_objectives(text: str | None, metric: str) -> tuple[str, ...]:
     """Names of figures, the first the one that "best" means; raises GraphError for those that no trial has."""
     if text is None:
-        return metric, "density", "lut" if device else "multipliers", "fps"
+        return metric, "density", "lut", "fps"
     known = [name for name in (*HIGHER, *LOWER) if name == metric or name not in ("accuracy", "psnr_db", "iou")]
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in known:
             raise GraphError(f"--objectives: {name!r} is no figure of this run; give some of {', '.join(known)}")
-        if name in AREA and not device:
-            raise GraphError(f"--objectives: {name} is known only once yosys has mapped a design; add --synth")
     if len(set(names)) < len(names):
         raise GraphError(f"--objectives: {text!r} names a figure twice; give each once")
     return names

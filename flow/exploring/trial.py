@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import PlanError
 from ..folder import digest_of, read_json, tool_digest, write_json
 from .networks import Network, make_network
-from .settings import Hardware, Point, Training
+from .settings import AREA, Hardware, Point, Training
 
 Outcome = dict[str, Any]
 """network: its name; figures: by name; or infeasible: the reason."""
@@ -37,7 +37,7 @@ def evaluate(task: Task, at: Callable[[str], None] = lambda what: None) -> Outco
     path = task.folder / "points" / f"{key[:24]}.json"
     if path.exists():
         return read_json(path)
-    at("plan" + (f" and map for {task.hardware.device}" if task.hardware.device else ""))
+    at("plan and map" if task.hardware.synth else "plan")
     outcome: Outcome = {"network": network.name}
     try:
         outcome["figures"] = network.scores | build(network, task.hardware, task.point)
@@ -49,21 +49,23 @@ def evaluate(task: Task, at: Callable[[str], None] = lambda what: None) -> Outco
 
 
 def build(network: Network, hardware: Hardware, point: Point) -> dict[str, float]:
-    """Rate, cycles, work and area of the planned network; raises PlanError."""
+    """Rate, cycles, work and area, predicted or by yosys, of the planned network; raises PlanError."""
     from ...hw.design import generate
     from ...hw.folding_file import read_plan
     from ..hardware import figures_of
     from ..options import PlanOptions
     from ..steps import FOLDING, graph_of, plan_network
 
-    options = PlanOptions(point.get("target_fps"), hardware.clock_mhz, _whole(point.get("most_multipliers")))
+    most = _whole(point.get("most_multipliers"))
+    options = PlanOptions(point.get("target_fps"), hardware.clock_mhz, most, device=hardware.device)
     with tempfile.TemporaryDirectory() as scratch:
         plan_network(network.build, options, Path(scratch), lambda what: None)
         planned = read_json(Path(scratch) / "plan.json")
         graph = graph_of(network.build)
         design = generate(graph, read_plan(Path(scratch) / FOLDING))
     timing = {name: planned[name] for name in ("fps", "ii_cycles", "latency_cycles")}
-    return timing | figures_of(graph, design, hardware.device)
+    predicted = {name: planned["area"][name] for name in AREA}
+    return timing | predicted | figures_of(graph, design, hardware.device if hardware.synth else None)
 
 
 def _whole(value: float | None) -> int | None:

@@ -17,7 +17,7 @@ from .results import print_results
 from .search import Place, Teller, save, search
 from .settings import Exploration, Hardware, read_bits, read_objectives, read_sparsities, read_targets, read_trials
 from .source import Wishes, pairs_of, read_source
-from .storage import check_storage, failures, need_exploring
+from .storage import check_storage, need_exploring
 
 MAX_WORKERS = 1024
 
@@ -54,7 +54,7 @@ def explore_verb(
 ) -> None:
     exploration = settle(place, lists, wishes, hardware, how, where)
     say(f"explore {place.run}: {exploration.total} trials")
-    with opened(place.folder), failures(where.storage), bar() as show:
+    with opened(place.folder), bar() as show:
         desk = Desk(exploration, place.folder, where.storage)
         teller = Teller(show, exploration.total)
         try:
@@ -84,14 +84,8 @@ def settle(place: Place, lists: Lists, wishes: Wishes, hardware: Hardware, how: 
     check_training(place.data, wishes.threads)
     widths = pairs_of(axes["weights"], axes["activations"])
     source = read_source(place.run, place.data, wishes, axes["sparsity"], widths)
-    objectives = read_objectives(how.objectives, source.metric, hardware.device)
+    objectives = read_objectives(how.objectives, source.metric)
     return Exploration(axes, source.training, hardware, objectives, how.sampler, trials)
-
-
-def choose_hardware(clock_mhz: float | None, device: str | None, synth: bool) -> Hardware:
-    if device is not None and not synth:
-        raise GraphError("--device: says what yosys maps designs to; add --synth, or leave it out")
-    return Hardware(clock_mhz, (device or "ecp5-25k") if synth else None)
 
 
 def check_where(where: Where, threads: int) -> None:
