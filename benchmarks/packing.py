@@ -6,7 +6,8 @@
 
 Forms: none (a DSP block for each product, as before there was packing), product (every product is taken apart), slot
 (the sum of a slot's products), chosen (what the engine chooses: where they fit, final sums side by side in one
-accumulator). Without a model: a dense layer of 64 inputs and 32 outputs. Areas are those of yosys.
+accumulator). Without a model: a dense layer of 64 inputs and 32 outputs. Areas are those of yosys; COMB is
+what nextpnr places of TRELLIS_COMB, with --place.
 """
 
 import argparse
@@ -50,11 +51,13 @@ def measure(form: str, build: Callable[[], Design], options: argparse.Namespace)
         design = build()
         verilog = design.verilog()
     cycles = analyse(design.schedules, design.links).ii_cycles
-    report = synthesize(verilog, design.top, options.device, options.output / form, place=False)
+    folder = options.output / form
+    report = synthesize(verilog, design.top, options.device, folder, clock_mhz=250, seeds=(1,), place=options.place)
     area = report.area
     print(
-        f"{form:<8} II {cycles:>6} | {area.dsp:>4} DSP {area.lut:>6} LUT {area.carry:>5} carry "
-        f"{area.lutram:>5} LUT RAM {area.ff:>6} FF {area.bram:>4} BRAM | slow DSP blocks: {len(report.not_absorbed)}",
+        f"{form:<8} II {cycles:>6} | {area.dsp:>4} DSP {area.lut:>6} LUT {area.carry:>5} carry {area.lutram:>4} LUT RAM "
+        f"{area.ff:>6} FF {area.bram:>3} BRAM | {report.comb or 0:>5} COMB {report.fmax_mhz or 0:>4.0f} MHz "
+        f"| slow DSP blocks: {len(report.not_absorbed)}",
         flush=True,
     )
 
@@ -69,6 +72,7 @@ def main() -> None:
     parser.add_argument("--input-bits", type=int, default=4)
     parser.add_argument("--device", default="ecp5-25k")
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
+    parser.add_argument("--place", action="store_true", help="place and route with one seed (ECP5)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for logs and netlists")
     options = parser.parse_args()
     if options.model:

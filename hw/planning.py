@@ -157,8 +157,6 @@ def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
             )
         if given[name].get("order", "output") != "output":
             raise PlanError(f"{name}: order {given[name]['order']}, but only dense and convolution layers have one")
-        if given[name].get("order", "output") != "output":
-            raise PlanError(f"{name}: order {given[name]['order']}, but only dense and convolution layers have one")
     return given
 
 
