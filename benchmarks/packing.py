@@ -55,7 +55,7 @@ def measure(form: str, build: Callable[[], Design], options: argparse.Namespace)
     report = synthesize(verilog, design.top, options.device, folder, clock_mhz=250, seeds=(1,), place=options.place)
     area = report.area
     print(
-        f"{form:<8} II {cycles:>6} | {area.dsp:>4} DSP {area.lut:>5} LUT {area.carry:>5} carry {area.lutram:>3} LUT RAM "
+        f"{form:<8} II {cycles:>6} | {area.dsp:>4} DSP {area.lut:>5} LUT {area.carry:>5} carry {area.lutram:>3} RAM "
         f"{area.ff:>6} FF {area.bram:>3} BRAM | {report.comb or 0:>5} COMB {report.fmax_mhz or 0:>4.0f} MHz "
         f"| slow DSP blocks: {len(report.not_absorbed)}",
         flush=True,
