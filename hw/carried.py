@@ -15,7 +15,7 @@ from .stream import lane_shape
 
 @dataclass(frozen=True)
 class Carried:
-    """``term + carry``, if there is one; a term with a carry has no shift.
+    """``term + carry``, if there is one; the term has neither shift nor minus.
 
     The sum is between the term's ``low + 1`` and ``high`` where there is a carry.
     """

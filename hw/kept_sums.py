@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
 from ..ir.graph import IntType
-from .arithmetic import Bits, as_value, delay
+from .arithmetic import Bits, delay
 from .buffer import DEEPEST_LUT_RAM
 from .carried import Carried, add_with_carry, widen
 from .packing import Packing, join_starts, split_total
@@ -57,7 +57,7 @@ class Totals:
         for place, (part, start) in enumerate(zip(sums, starts, strict=True)):
             before = start if kept is None else Mux(first, start, self._total(kept, place))
             # The plain operand comes first: a carry cell of 7-series reads it by itself.
-            added.append(widen(add_with_carry(as_value(part.term), before, part.carry), self._width))
+            added.append(widen(add_with_carry(part.term.value, before, part.carry), self._width))
         return Cat(*added)
 
     def _total(self, totals: Value, place: int) -> Bits:

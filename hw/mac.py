@@ -57,7 +57,10 @@ class MacStage(Stage):
 
     def _set_cycles(self) -> None:
         """Cycles from the issue of a slot: until its input and its weights are there, and until it is summed up."""
-        fetched = max(self._rom.latency, self._buffer.latency, self._kept.cycles - self._array.cycles)
+        # A multiplier takes in its operand's register, if that is a plain one.
+        self._waiting = int(self._array.uses_dsp and not self._rom.is_plain)
+        read = self._rom.latency + self._waiting
+        fetched = max(read, self._buffer.latency, self._kept.cycles - self._array.cycles)
         # An unregistered sum, what it starts from and a carry that is left need an adder, and a register.
         needs_adder = self._is_long or self._array.cycles == 0 or self._starts is not None or self._array.has_carry
         summed = fetched + self._array.cycles + int(needs_adder)
@@ -74,7 +77,7 @@ class MacStage(Stage):
         fire = self.issue(m, takes=scan.takes, starts=scan.last)
         m.d.comb += [
             scan.step.eq(fire),
-            self._rom.address.eq(delay(m, scan.address, self._fetched - self._rom.latency, "address")),
+            self._rom.address.eq(delay(m, scan.address, self._fetched - self._rom.latency - self._waiting, "address")),
             self._buffer.fresh.eq(self.x.payload),
             self._buffer.taken.eq(self.x.valid & self.x.ready),
             self._buffer.first.eq(scan.takes),
@@ -94,7 +97,7 @@ class MacStage(Stage):
     def _sum_up(self, m: Module, inputs: Value, fire: Value, done: list[Value]) -> Value:
         """The totals of the group that is done, or in the making."""
         totals = Signal(self._totals.bits, reset_less=True)
-        sums = self._array.build(m, inputs, self._rom.word)
+        sums = self._array.build(m, inputs, delay(m, self._rom.word, self._waiting, "operands"))
         ahead = self._summed - int(self._is_added)
         starts = self._totals.join(self._find_starts(m, fire, done, ahead))
         if not self._is_long:

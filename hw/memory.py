@@ -72,6 +72,13 @@ class Rom(wiring.Component):
         self.latency = read_cycles(len(words), style)
         super().__init__({"address": In(range(max(2, len(words)))), "word": Out(width)})
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether no logic stands before the register with the word: yosys may give one that has some a reset."""
+        if len(self._words) == 1:
+            return True
+        return self._style == "block" and len(split_into_banks(len(self._words), len(self.word))) == 1
+
     def elaborate(self, platform):
         m = Module()
         width = len(self.word)

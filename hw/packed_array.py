@@ -17,6 +17,8 @@ class PackedArray:
     reach: of the inputs, zero included.
     """
 
+    uses_dsp = True
+
     def __init__(self, x_type: IntType, reach: Range, weights: PackedWeights, pe: int, simd: int):
         self._x_type, self._reach, self._weights, self._pe, self._simd = x_type, reach, weights, pe, simd
         self.packing = weights.packing

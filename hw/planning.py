@@ -157,8 +157,6 @@ def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
             )
         if given[name].get("order", "output") != "output":
             raise PlanError(f"{name}: order {given[name]['order']}, but only dense and convolution layers have one")
-        if given[name].get("order", "output") != "output":
-            raise PlanError(f"{name}: order {given[name]['order']}, but only dense and convolution layers have one")
     return given
 
 
@@ -177,10 +175,15 @@ def _choose(unit: Unit, given: Any, also: Collection[int]) -> Choice:
     ]
     if not ways:  # what is wrong with what was given
         return choose_from(unit, pe, simd, also, given["engine"], given.get("order", "output"))
-    found = []
+    found, errors = [], []
     for engine, order in ways:
         options = {key: given[key] for key in ENGINE_OPTIONS.get(engine, ()) if key in given}
-        found.append(choose_from(unit, pe, simd, also, engine, order, **options).folds)
+        try:
+            found.append(choose_from(unit, pe, simd, also, engine, order, **options).folds)
+        except PlanError as error:  # an engine that cannot have this pe and simd
+            errors.append(error)
+    if not found:
+        raise errors[0]
     return Choice(unit, tuple(fold for folds in found for fold in folds))
 
 

@@ -142,7 +142,7 @@ def test_a_chain_with_its_sums_in_memory_is_exact_under_stalls():
 def test_a_folding_file_says_the_order(tmp_path):
     graph = dense_graph(8, 8)
     path = tmp_path / "folding.json"
-    path.write_text(json.dumps({"layers": {"fc1": {"pe": 2, "simd": 4, "order": "input"}}}))
+    path.write_text(json.dumps({"layers": {"fc1": {"engine": "mac", "pe": 2, "simd": 4, "order": "input"}}}))
     chosen = plan(graph, folding=read_folding(path))
     assert chosen.layers["fc1"] == LayerPlan(pe=2, simd=4, order="input")
     write_plan(chosen, path)

@@ -7,11 +7,16 @@ import pytest
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.sim import Simulator
 
+from espalier.boards.synth import synthesize
 from espalier.hw.arithmetic import Term, as_value
 from espalier.hw.carried import Carried, add_up_carried, add_with_carry
+from espalier.hw.design import generate
 from espalier.hw.packing import PackedWeights, Packing, choose_packing, join_starts, split_total, take_apart
+from espalier.hw.plan import LayerPlan, Plan
 from espalier.hw.stream import lane_shape
+from espalier.ir.dense import Dense
 from espalier.ir.graph import IntType
+from graphs import append, empty_graph
 
 
 def limits(dtype: IntType) -> tuple[int, int]:
@@ -179,3 +184,13 @@ def test_as_value_of_an_operand_is_the_weights_side_by_side():
     word = Signal(weights.bits)
     found = evaluate([word], [as_value(weights.operand(word))], [[code] for code in weights.words])
     assert found[:, 0].tolist() == [-8 + (7 << 13), 3 - (8 << 13)]
+
+
+@pytest.mark.synth
+@pytest.mark.parametrize("device", ["ecp5-25k", "xc7a35t"])
+def test_a_pair_of_outputs_is_one_multiplier(device, tmp_path):
+    weights = np.random.default_rng(0).integers(-8, 8, (8, 6))
+    graph = append(empty_graph((6,)), Dense, "fc", weights=weights)
+    design = generate(graph, Plan(layers={"fc": LayerPlan(pe=4, simd=2, multiplier="dsp")}))
+    report = synthesize(design.verilog(), design.top, device, tmp_path, place=False)
+    assert (report.area.dsp, report.not_absorbed) == (4, {})
