@@ -47,7 +47,7 @@ class PopcountStage(Stage):
         self._takes_all = self._groups == 1 or product.is_repeated or product.is_lanewise
         lanes = fold.pe * simd if product.is_lanewise else simd
         self._buffer = InputBuffer(
-            self._tiles, lanes * x_type.bits, is_kept=not self._takes_all, is_held=len(pairs.bits) > 1
+            self._tiles, lanes * x_type.bits, not self._takes_all, is_held=len(pairs.bits) > 1, is_late=True
         )
 
         offsets = stored.offsets + self._tiles * pairs.lacking
