@@ -1,10 +1,16 @@
 """The popcount engine: exact values at the predicted cycles for all planes of inputs and weights, and every fold."""
 
+import json
+
 import numpy as np
 import pytest
 
+from espalier.boards.synth import synthesize
 from espalier.hw.design import generate
+from espalier.hw.folding_file import read_folding
 from espalier.hw.plan import LayerPlan, Plan
+from espalier.hw.planner import plan as make_plan
+from espalier.hw.popcount import PopcountStage
 from espalier.ir.conv2d import Conv2d
 from espalier.ir.dense import Dense
 from espalier.ir.graph import IntType
@@ -157,3 +163,22 @@ def test_filter_groups_are_exact(pe, simd):
 def test_depthwise_convolutions_are_exact(kind, dtype, pe):
     graph = conv_graph((4, 3, 5), 5, (2, 2), dtype, kind, groups=5, padding=(1, 0, 0, 1), pad_value=1)
     assert_exact(graph, plan(pe=pe), random_frames(graph, 2), 0.2)
+
+
+def test_a_folding_file_chooses_the_engine(tmp_path):
+    path = tmp_path / "folding.json"
+    path.write_text(json.dumps({"layers": {"fc1": {"engine": "popcount", "pe": 2, "simd": 4}}}))
+    graph = dense_graph(4, 8, WEIGHTS["ternary"], IntType(2, True))
+    chosen = make_plan(graph, folding=read_folding(path))
+    assert isinstance(assert_exact(graph, chosen, random_frames(graph, 2)).stages["fc1"], PopcountStage)
+
+
+@pytest.mark.synth
+def test_gates_and_shifts_go_into_carry_cells(tmp_path):
+    """Of 48 products in a slot, and accumulators of 4 lanes, no lookup table is left."""
+    graph = dense_graph(4, 24, WEIGHTS["ternary"], IntType(2))
+    design = generate(graph, plan(pe=4, simd=12, memory="block"))
+    report = synthesize(design.verilog(), design.top, "ecp5-25k", tmp_path, place=False)
+    bits = design.stages["fc1"].y_type.bits
+    assert report.absorbed_luts >= 4 * 12 + 4 * (bits - 2)
+    assert report.area.lut < 4 * 12 + 2 * 12 + 40
