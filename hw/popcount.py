@@ -161,7 +161,9 @@ class PopcountStage(Stage):
             totals = [Signal(lane_shape(self._finish.x_type), name=f"total_{lane}") for lane in range(len(counts))]
             m.d.comb += [total.eq(count) for total, count in zip(totals, counts, strict=True)]
             return totals
-        near = delay(m, number(pairs, self._sums.near), self._fetched + self._tree.cycles, "near")
+        # No register without bits, at which Verilator stops.
+        cycles = self._fetched + self._tree.cycles if self._sums.ahead else 0
+        near = delay(m, number(pairs, self._sums.near), cycles, "near")
         counts, ahead = self._sums.bring_near(m, counts, near), self._summed - 1
         far = delay(m, flag(pairs, self._sums.is_far), ahead, "far")
         arrived = delay(m, fire, ahead, "arrived", reset=True)

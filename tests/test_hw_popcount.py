@@ -134,6 +134,13 @@ def test_planes_that_are_zero_everywhere_take_no_slots(kind, slots):
 UINT2 = IntType(2)
 
 
+@pytest.mark.parametrize("kind, bits", [("signs", 1), ("signs", 2), ("ternary", 2), ("odd", 3)])
+@pytest.mark.parametrize("simd", [1, 3, 4])
+def test_no_signal_is_without_bits(kind, bits, simd):
+    design = generate(dense_graph(5, 8, WEIGHTS[kind], IntType(bits)), plan(pe=2, simd=simd))
+    assert "[-1:0]" not in design.verilog()
+
+
 def conv_graph(shape=(4, 4, 3), outputs=4, kernel=(3, 3), dtype=UINT2, kind="ternary", groups=1, **fields):
     weights = np.random.default_rng(0).choice(WEIGHTS[kind], (outputs, *kernel, shape[2] // groups))
     return append(empty_graph(shape, dtype), Conv2d, "fc1", weights=weights, groups=groups, **fields)
