@@ -16,13 +16,15 @@ class InputBuffer(wiring.Component):
 
     fresh: the beat on the stream in the slot's cycle; taken: it is taken; beat: its place, 0 .. beats-1.
     With ``is_kept`` false (one group of outputs) nothing is stored. With ``is_held`` the beat stays until the next slot
-    that has ``asked`` for one.
+    that has ``asked`` for one. is_late: every beat comes out of the registers or the LUT RAM that keep it, a cycle
+    later, so that nothing has to choose.
     """
 
-    def __init__(self, beats: int, width: int, is_kept: bool, *, is_held: bool = False):
+    def __init__(self, beats: int, width: int, is_kept: bool, *, is_held: bool = False, is_late: bool = False):
         self._beats, self._width, self._is_held = beats, width, is_held
         self._form = self._choose_form(beats, is_kept)
-        self.latency = {"none": 1, "register": 2, "lut": 2, "block": 3}[self._form]
+        self._is_late = is_late and self._form in ("register", "lut")
+        self.latency = {"none": 1, "register": 2, "lut": 2, "block": 3}[self._form] + int(self._is_late)
         super().__init__(
             {
                 "fresh": In(width),
@@ -60,6 +62,9 @@ class InputBuffer(wiring.Component):
             held = self._block_ram(m, fresh, taken)
             fresh, first = delay(m, fresh, 1, "fresher"), delay(m, first, 1, "still_first")
             asked = delay(m, asked, 1, "still_asked", reset=True)
+        if self._is_late:
+            m.d.comb += self.input.eq(self._hold(m, held, delay(m, asked, 1, "late_asked", reset=True)))
+            return m
         m.d.comb += self.input.eq(self._hold(m, Mux(first, fresh, held), asked))
         return m
 
@@ -75,7 +80,8 @@ class InputBuffer(wiring.Component):
         m.submodules.places = memory = Memory(shape=self._width, depth=self._beats, init=[], attrs=attrs)
         write, read = memory.write_port(), memory.read_port(domain="comb")
         beat = delay(m, self.beat, 1, "beat")
-        m.d.comb += [write.addr.eq(beat), write.data.eq(fresh), write.en.eq(taken), read.addr.eq(beat)]
+        late = delay(m, beat, int(self._is_late), "late_beat")
+        m.d.comb += [write.addr.eq(beat), write.data.eq(fresh), write.en.eq(taken), read.addr.eq(late)]
         return read.data
 
     def _block_ram(self, m, fresh, taken):

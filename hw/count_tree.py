@@ -20,11 +20,14 @@ class CountTree:
     """How many of ``size`` products are set, for each of ``outputs``, ``cycles`` after their factors.
 
     gate: the product of two bits. is_negated: the count c is -1 - c where ``minus`` is set, which must come with the
-    last level, ``minus_cycles`` after the factors. high: the most that is counted.
+    last level, ``minus_cycles`` after the factors. leaves_one: a product that would need an addition of its own may
+    be left over (``has_left``), for whoever adds the counts.
     """
 
-    def __init__(self, size: int, outputs: int, gate: Gate, *, is_negated: bool = False):
-        self.high, self._outputs, self._gate, self._is_negated = size, outputs, gate, is_negated
+    def __init__(self, size: int, gate: Gate, *, is_negated: bool = False, leaves_one: bool = False):
+        self._size, self._gate, self._is_negated = size, gate, is_negated
+        self.has_left = leaves_one and size > 3 and size % 4 == 0
+        size -= int(self.has_left)
         # Parts of up to three products each; the additions that join them, one less, take one more product each, but
         # that of the last level cannot while it negates.
         parts = -(-(size + 1 + int(is_negated)) // 4) if size > 3 else 1
@@ -38,7 +41,7 @@ class CountTree:
     def build(self, m: Module, inputs: Bits, weights: Sequence[Bits], minus: Bits | None = None) -> list[Bits]:
         """inputs: ``size`` bits for all outputs, or one for each; weights: ``size`` bits for each output. The counts
         are unsigned, or signed if ``is_negated``."""
-        if self.high == 1:
+        if self._size == 1:
             ones = [self._gate(inputs[output % len(inputs)], weight) for output, weight in enumerate(weights)]
             return [self._negate(one, minus) for one in ones]
         highs = [len(part) for part in self._parts]
@@ -59,6 +62,12 @@ class CountTree:
         assert minus is not None
         sign = delay(m, minus, 1, "is_negated")
         return [Cat(count, sign).as_signed() for count in counts]
+
+    def find_left(self, m: Module, inputs: Bits, weights: Sequence[Bits]) -> list[Bits]:
+        """Of each output, the product that is left over; with its count."""
+        if not self.has_left:
+            return []
+        return [product for (product,) in self._multiply(m, inputs, weights, [self._size - 1], self.cycles)]
 
     def _multiply(self, m: Module, inputs: Bits, weights: Sequence[Bits], lanes: Sequence[int], cycles: int):
         """Products of some lanes of each output, whose factors are delayed so much."""

@@ -14,6 +14,7 @@ from ..ir.pool import Pool2d
 from .fold import Fold, Space
 from .plan import Engine, Order
 from .pool import axes_of
+from .popcount_folds import popcount_space
 from .serial_folds import serial_space
 from .sliding import sliding_of
 from .spatial_folds import SPATIAL_SPACES
@@ -221,6 +222,11 @@ ENGINE_SPACES: Mapping[str, Mapping[str, Callable[..., Space]]] = {
         "depthwise": partial(serial_space, _depthwise),
     },
     "spatial": SPATIAL_SPACES,
+    "popcount": {
+        "dense": partial(popcount_space, _dense),
+        "conv": partial(popcount_space, _conv),
+        "depthwise": partial(popcount_space, _depthwise),
+    },
 }
 
 # The same, for layers whose order is "input".

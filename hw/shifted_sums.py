@@ -1,6 +1,7 @@
 """Sums of counts that are shifted: an accumulator for each lane, to which each slot of a scan adds a count."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -45,15 +46,22 @@ class ShiftedSums:
         return shifted
 
     def add(
-        self, m: Module, counts: Sequence[Bits], far: Bits, arrived: Bits, first: Bits, starts: Sequence[Bits]
+        self,
+        m: Module,
+        counts: Sequence[Bits],
+        far: Bits,
+        arrived: Bits,
+        first: Bits,
+        starts: Sequence[Bits],
+        ones: Sequence[Bits] = (),
     ) -> list[Signal]:
         """The second step: sums that begin with ``starts`` in the ``first`` slot of a scan; all come with the counts.
 
-        They are the accumulators themselves.
+        They are the accumulators themselves. ones: a bit for each lane that is added as well, not shifted.
         """
         sums = [self._signal(f"total_{lane}") for lane in range(len(counts))]
         kept = [Value.cast(Mux(first, start, held)) for held, start in zip(sums, starts, strict=True)]
-        for held, new in zip(sums, self._join(m, counts, far, kept), strict=True):
+        for held, new in zip(sums, self._join(m, counts, far, kept, ones), strict=True):
             with m.If(arrived):
                 m.d.sync += held.eq(new)
         return sums
@@ -70,20 +78,21 @@ class ShiftedSums:
         totals = [self._signal(f"total_{lane}") for lane in range(len(counts))]
         for held, new, total in zip(sums, self._join(m, counts, far, sums), totals, strict=True):
             m.d.sync += total.eq(new)
-            with m.If(arrived):
-                m.d.sync += held.eq(Mux(last, held.init, new))
+            with m.If(last):
+                m.d.sync += held.eq(held.init)
+            with m.Elif(arrived):
+                m.d.sync += held.eq(new)
         return totals
 
     def _signal(self, name: str) -> Signal:
         return Signal(lane_shape(self._dtype), name=name, reset_less=True)
 
-    def _join(self, m: Module, counts: Sequence[Bits], far: Bits, sums: Sequence[Any]) -> list[Bits]:
+    def _join(self, m: Module, counts: Sequence[Bits], far: Bits, sums: Sequence[Any], ones: Sequence[Bits] = ()):
         bits = self._dtype.bits
         terms = [Cat(*(self._bit(count, place, far) for place in range(bits))) for count in counts]
         # The plain operand comes first: a carry cell of 7-series reads it by itself.
-        return add_packed(
-            m, [Addition(held[:bits], term, bits) for held, term in zip(sums, terms, strict=True)], "sums"
-        )
+        operands = zip_longest(sums, terms, ones)
+        return add_packed(m, [Addition(held[:bits], term, bits, one) for held, term, one in operands], "sums")
 
     def _bit(self, count: Any, place: int, far: Bits) -> Bits:
         near, beyond = _bit_of(count, place - self._base), _bit_of(count, place - self._base - self._apart)

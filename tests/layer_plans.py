@@ -7,12 +7,16 @@ from espalier.hw.folds import ENGINE_OPTIONS, ENGINE_SPACES, INPUT_MAJOR_SPACES,
 from espalier.hw.plan import LayerPlan
 from espalier.hw.unit import Unit
 
+# Of popcount, in which each pair of planes takes a slot: more would take long to simulate.
+MOST_PLANES = 6
 VALUES = {"planes": ["group-major", "plane-major"], "shifts_per_slot": [1, 1, 2]}
 
 
 def random_options(unit: Unit, rng: np.random.Generator) -> dict:
     """An engine, where the unit has one, and its order and options, which change cycles."""
     able = [engine for engine, kinds in ENGINE_SPACES.items() if unit.kind in kinds]
+    if "popcount" in able and unit.weight_bits * unit.source.dtype.bits > MOST_PLANES:
+        able.remove("popcount")
     engine = able[rng.integers(len(able))] if able else "mac"
     options = {name: VALUES[name][rng.integers(len(VALUES[name]))] for name in ENGINE_OPTIONS.get(engine, ())}
     if unit.kind in INPUT_MAJOR_SPACES.get(engine, {}):
