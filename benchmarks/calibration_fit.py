@@ -1,7 +1,7 @@
 """Fits the coefficients of the resource models to measured stages, and compares predictions with measurements."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -20,13 +20,16 @@ from espalier.hw.resources import FITTED, Resources, find_model
 HELD_OUT = 4
 """One specification of so many is not fitted."""
 
+FEWEST_LAYERS = 12
+"""Of an engine that the planner may choose by itself."""
+
 SMALL = 15
 """Cells added to every measurement before errors are weighed by it: those of tiny stages count less."""
 
 # Features that make a resource; of lookup tables all those that make no other one.
 REGISTERS = (
     "register", "delayed", "delays", "block_read", "product_register", "masked", "decoded", "pads", "pools", "argmaxes",
-    "parallels", "windows",
+    "parallels", "windows", "ends", "serials", "popcounts", "spatials",
 )  # fmt: skip
 NO_LOGIC = ("bram", "dsp", "register", "delayed", "block_read", "dpr", "ram", "product_register")
 ONLY = {
@@ -100,13 +103,19 @@ def fit(family: str, rows: list[Row]) -> dict[str, dict[str, float]]:
     return found
 
 
+def engines_of(rows: list[Row]) -> list[str]:
+    """Those of which there are enough layers."""
+    layers = Counter(row.spec.get("engine", "mac") for row in rows if row.stage == "unit")
+    return sorted(engine for engine, count in layers.items() if count >= FEWEST_LAYERS)
+
+
 def all_luts(family: str, areas: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([Resources(*area).luts(family) for area in areas])
 
 
 def write_fit(samples: Path, output: Path) -> None:
     rows = read_rows(samples)
-    found = {family: fit(family, rows[family]) for family in ONLY}
+    found = {family: {"engines": engines_of(rows[family]), **fit(family, rows[family])} for family in ONLY}
     output.write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -13,13 +13,13 @@ from ..ir.graph import Graph
 from ..ir.ranges import find_bounds
 from .budget import NAMES, REFERENCE, Budget, Spent
 from .choose import Chooser, Chosen
-from .count_engines import ENGINE_COUNTS
 from .folding_file import Folding, Given
 from .folds import ENGINE_OPTIONS, ENGINE_SPACES, INPUT_MAJOR_SPACES, MATRICES, Choice, choose_from
 from .matching import feed_joins
 from .operators import units
 from .options import Catalogue
 from .plan import Engine, Interface, Order, Plan
+from .resources import find_model
 from .unit import Unit
 
 DEFAULT_CLOCK_MHZ = 100.0
@@ -47,10 +47,10 @@ class Planning:
         if not 0 < self.clock_mhz < inf:
             raise PlanError(f"a clock of {self.clock_mhz:g} MHz; it must be above 0")
         self._interface: Interface = interface or folding.interface or "stream"
-        found = units(graph)
+        found, engines = units(graph), find_model((budget or REFERENCE).family).engines
         given = _given_layers(found, folding)
         also = {layer[key] for layer in given.values() for key in ("pe", "simd") if key in layer}
-        self._choices = feed_joins(graph, [_choose(unit, given[unit.name], also) for unit in found])
+        self._choices = feed_joins(graph, [_choose(unit, given[unit.name], also, engines) for unit in found])
         if not has_target and multipliers is None and not (budget and budget.limits):
             multipliers = DEFAULT_MULTIPLIERS + sum(
                 min(f.multipliers for f in c.folds)
@@ -162,8 +162,8 @@ def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
     return given
 
 
-def _choose(unit: Unit, given: Any, also: Collection[int]) -> Choice:
-    """Of every engine and order that the layer can have and whose area can be predicted, or of those given."""
+def _choose(unit: Unit, given: Any, also: Collection[int], engines: Collection[str]) -> Choice:
+    """Of every one of ``engines`` and order that the layer can have, or of those given."""
     pe, simd = given.get("pe"), given.get("simd")
     if unit.kind not in MATRICES:
         return choose_from(unit, pe, simd, also)
@@ -173,7 +173,7 @@ def _choose(unit: Unit, given: Any, also: Collection[int]) -> Choice:
         for order, spaces in orders.items()
         for engine, kinds in spaces.items()
         if engine == given.get("engine", engine) and order == given.get("order", order)
-        if unit.kind in kinds and engine in ENGINE_COUNTS
+        if unit.kind in kinds and (engine in engines or "engine" in given)
     ]
     if not ways:  # what is wrong with what was given
         return choose_from(unit, pe, simd, also, given["engine"], given.get("order", "output"))
