@@ -11,6 +11,7 @@ from dags import random_dag
 from espalier.errors import PlanError
 from espalier.flow.budgets import find_budget
 from espalier.flow.options import PlanOptions
+from espalier.flow.verbs import check_plan, pareto_verb
 from espalier.hw.budget import REFERENCE, Spent, spent
 from espalier.hw.design import generate
 from espalier.hw.estimate import estimate, total
@@ -176,3 +177,22 @@ def test_fill_is_a_share_of_lookup_tables():
 def test_single_budgets_need_no_device():
     assert find_budget(PlanOptions(budget_lut=900)).limits == {"lut": 900}
     assert find_budget(PlanOptions()) is None
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"fill": 0.5}, "--fill 0.5: of which device"),
+        ({"fill": 1.5, "device": "ecp5-25k"}, "--fill 1.5: must be above 0 and at most 1"),
+        ({"budget_dsp": -1}, "--budget-dsp -1: must be a number of at least 0"),
+        ({"device": "ecp6"}, "device 'ecp6' is unknown; known: ecp5-12k"),
+    ],
+)
+def test_budgets_that_mean_nothing_are_refused(options, words):
+    with pytest.raises(PlanError, match=words):
+        check_plan(PlanOptions(**options))
+
+
+def test_front_of_one_rate_is_refused(tmp_path):
+    with pytest.raises(PlanError, match="--fps 5: --pareto shows all rates"):
+        pareto_verb(tmp_path, PlanOptions(fps=5), False)
