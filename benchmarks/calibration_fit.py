@@ -20,7 +20,7 @@ from espalier.hw.resources import FITTED, Resources, find_model
 HELD_OUT = 4
 """One specification of so many is not fitted."""
 
-FEWEST_LAYERS = 12
+FEWEST_LAYERS = 10
 """Of an engine that the planner may choose by itself."""
 
 SMALL = 15

@@ -47,16 +47,15 @@ class Planning:
         if not 0 < self.clock_mhz < inf:
             raise PlanError(f"a clock of {self.clock_mhz:g} MHz; it must be above 0")
         self._interface: Interface = interface or folding.interface or "stream"
-        found, engines = units(graph), find_model((budget or REFERENCE).family).engines
+        found = units(graph)
         given = _given_layers(found, folding)
         also = {layer[key] for layer in given.values() for key in ("pe", "simd") if key in layer}
+        is_counted = multipliers is not None or not (has_target or (budget and budget.limits))
+        # Products a cycle are told of one engine only; the others do part of a product in a slot.
+        engines = ("mac",) if is_counted else find_model((budget or REFERENCE).family).engines
         self._choices = feed_joins(graph, [_choose(unit, given[unit.name], also, engines) for unit in found])
-        if not has_target and multipliers is None and not (budget and budget.limits):
-            multipliers = DEFAULT_MULTIPLIERS + sum(
-                min(f.multipliers for f in c.folds)
-                for c in self._choices
-                if len({(f.pe, f.simd) for f in c.folds}) == 1
-            )
+        if is_counted and multipliers is None:
+            multipliers = DEFAULT_MULTIPLIERS + sum(map(_fixed_multipliers, self._choices))
         self.budget, self._multipliers, bounds = budget or REFERENCE, multipliers, find_bounds(graph)
         found = [Catalogue(choice, given[choice.unit.name], bounds, self.budget) for choice in self._choices]
         self.chooser = Chooser(graph, found, self.budget, multipliers)
@@ -163,8 +162,11 @@ def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
 
 
 def _choose(unit: Unit, given: Any, also: Collection[int], engines: Collection[str]) -> Choice:
-    """Of every one of ``engines`` and order that the layer can have, or of those given."""
+    """Of every one of ``engines`` and order that the layer can have, or of those given; a fold that is given is one of
+    mac, output by output, unless it says otherwise."""
     pe, simd = given.get("pe"), given.get("simd")
+    if pe or simd:
+        given = {"engine": "mac", "order": "output"} | given
     if unit.kind not in MATRICES:
         return choose_from(unit, pe, simd, also)
     orders: dict[Order, Any] = {"output": ENGINE_SPACES, "input": INPUT_MAJOR_SPACES}
