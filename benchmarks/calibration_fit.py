@@ -1,7 +1,7 @@
 """Fits the coefficients of the resource models to measured stages, and compares predictions with measurements."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from calibration_stages import build
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear
 
 from espalier.hw.count_parts import FEATURES
 from espalier.hw.design import generate
@@ -20,15 +20,30 @@ from espalier.hw.resources import FITTED, Resources, find_model
 HELD_OUT = 4
 """One specification of so many is not fitted."""
 
+FEWEST_LAYERS = 10
+"""Of an engine that the planner may choose by itself."""
+
 SMALL = 15
 """Cells added to every measurement before errors are weighed by it: those of tiny stages count less."""
 
 # Features that make a resource; of lookup tables all those that make no other one.
 REGISTERS = (
     "register", "delayed", "delays", "block_read", "product_register", "masked", "decoded", "pads", "pools", "argmaxes",
-    "parallels", "windows",
+    "parallels", "windows", "ends", "serials", "popcounts", "spatials",
 )  # fmt: skip
 NO_LOGIC = ("bram", "dsp", "register", "delayed", "block_read", "dpr", "ram", "product_register")
+MOST, MOST_OF_A_PART = 3.0, 60.0
+"""Cells that one of a feature takes at most: of a bit, or of a whole part, as a queue is."""
+
+PARTS = (
+    "triples", "levels", "queues", "deeps", "stages", "windows", "parallels", "pads", "pools", "converters", "forks",
+    "argmaxes", "winners", "serials", "popcounts", "spatials", "loops",
+)  # fmt: skip
+PULL = 0.3
+"""Measurements that the prior is worth."""
+
+Fit = dict[str, dict[str, float]]
+
 ONLY = {
     "ecp5": {"no_logic": ("deep6", "rom6", "logic6", "delays"), "chains": "_pairs", "memories": ("dpr",)},
     "xc7": {"no_logic": ("deep4", "rom4", "logic4"), "chains": "_fours", "memories": ("ram", "delays")},
@@ -86,18 +101,40 @@ def allowed(family: str, what: str) -> list[bool]:
     return [name in (REGISTERS if what == "ff" else only["memories"]) for name in FEATURES]
 
 
-def fit(family: str, rows: list[Row]) -> dict[str, dict[str, float]]:
-    """By resource, the coefficients of features; none is below 0."""
+def fit(family: str, rows: list[Row], prior: Fit | None = None) -> Fit:
+    """By resource, the coefficients of features, between 0 and ``MOST``. prior: what they are unless the measurements
+    say otherwise."""
     rows = [row for row in rows if row.is_fitted]
     features, areas = np.array([row.features for row in rows]), np.array([row.area for row in rows])
     found = {}
     for place, what in enumerate(FITTED):
         size = areas[:, 3] if what == "ff" else all_luts(family, areas)
         weights, chosen = 1 / (size + SMALL), np.array(allowed(family, what))
-        solved, _ = nnls(features[:, chosen] * weights[:, None], areas[:, place] * weights, maxiter=100_000)
         names = [name for name, is_chosen in zip(FEATURES, chosen) if is_chosen]
+        matrix, wanted = features[:, chosen] * weights[:, None], areas[:, place] * weights
+        pull = np.sqrt(PULL * np.maximum(1e-9, (matrix**2).mean(axis=0)))
+        before = np.array([(prior or {}).get(what, {}).get(name, 0.0) for name in names])
+        most = np.array([MOST_OF_A_PART if name in PARTS else MOST for name in names])
+        solved = lsq_linear(
+            np.vstack([matrix, np.diag(pull)]), np.concatenate([wanted, pull * before]), (0, most), tol=1e-12
+        ).x
         found[what] = {name: round(float(value), 4) for name, value in zip(names, solved) if value > 5e-5}
     return found
+
+
+def translate(ecp5: Fit) -> Fit:
+    """What 7-series is taken for where too little was measured: the same, but for tables of six inputs and carry cells
+    of four bits."""
+    names = {"rom4": "rom6", "deep4": "deep6", "deeper4": "deeper6", "logic4": "logic6"}
+    logic = {names.get(name, name): value for name, value in ecp5["lut"].items()}
+    carry = {name.replace("_pairs", "_fours"): value for name, value in ecp5["carry"].items()}
+    return {"lut": logic, "carry": carry, "lutram": {"ram": 1.0}, "ff": ecp5["ff"]}
+
+
+def engines_of(rows: list[Row]) -> list[str]:
+    """Those of which there are enough layers."""
+    layers = Counter(row.spec.get("engine", "mac") for row in rows if row.stage == "unit")
+    return sorted(engine for engine, count in layers.items() if count >= FEWEST_LAYERS)
 
 
 def all_luts(family: str, areas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -106,7 +143,9 @@ def all_luts(family: str, areas: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def write_fit(samples: Path, output: Path) -> None:
     rows = read_rows(samples)
-    found = {family: fit(family, rows[family]) for family in ONLY}
+    ecp5 = fit("ecp5", rows["ecp5"])
+    fits = {"ecp5": ecp5, "xc7": fit("xc7", rows["xc7"], translate(ecp5))}
+    found = {family: {"engines": engines_of(rows[family]), **fits[family]} for family in fits}
     output.write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -147,6 +147,7 @@ def measure_layers(
     """The area of ``layers`` alone, each mapped by itself, as `synthesize` has it; files go to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DESIGN).write_text(text := move_contents(verilog, folder))
+    (folder / adders.FILE).write_text(adders.TECHMAP)
     return _measure_layers(_Job(text, top, find_device(device), folder, tuple(layers), True, 1, timeout_s))
 
 

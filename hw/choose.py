@@ -45,7 +45,7 @@ class Chooser:
     """Chooses among the options of all units of a graph, for one rate after the other."""
 
     def __init__(self, graph: Graph, catalogues: Sequence[Catalogue], worth: Budget, multipliers: int | None = None):
-        self._catalogues, self._worth, self._multipliers = catalogues, worth, multipliers
+        self.catalogues, self._worth, self._multipliers = catalogues, worth, multipliers
         meetings = find_meetings(graph, [one.unit for one in catalogues])
         self._streams = [Stream(one, other, made, read) for (one, made), (other, read) in meetings if one != other]
         self._found: dict[int, Chosen | None] = {}
@@ -59,8 +59,8 @@ class Chooser:
     @property
     def levels(self) -> list[int]:
         """The cycles a frame at which something changes, ascending; the first is the fastest that there is."""
-        fastest = max((int(one.cycles[0]) for one in self._catalogues), default=1)
-        return sorted({fastest} | {int(c) for one in self._catalogues for c in one.cycles if c > fastest})
+        fastest = max((int(one.cycles[0]) for one in self.catalogues), default=1)
+        return sorted({fastest} | {int(c) for one in self.catalogues for c in one.cycles if c > fastest})
 
     def choose(self, cycles: int) -> Chosen | None:
         """Of least area at so many cycles a frame or fewer; None where the limits do not allow it."""
@@ -70,11 +70,11 @@ class Chooser:
 
     def least(self, cycles: int) -> Spent:
         """The least of each resource alone that any choice takes, without converters."""
-        met = [one.within(cycles) for one in self._catalogues]
+        met = [one.within(cycles) for one in self.catalogues]
         return Spent(*(sum(int(one.costs[:, 1 + kind].min()) for one in met) for kind in range(len(KINDS))))
 
     def _solve(self, cycles: int) -> Chosen | None:
-        met = [one.within(cycles) for one in self._catalogues]
+        met = [one.within(cycles) for one in self.catalogues]
         if any(not one.options for one in met) or self._is_hopeless(cycles):
             return None
         if not met:

@@ -1,5 +1,6 @@
 """What a stage of the mac engine is made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ir.graph import Bounds, IntType
-from .arithmetic import DSP_CYCLES
+from .arithmetic import DSP_CYCLES, SHORTEST_CHAIN
 from .buffer import DEEPEST_LUT_RAM, InputBuffer
 from .count_functions import Finishing, finishing
 from .count_parts import (
@@ -209,7 +210,7 @@ def _sum_of(sums: Sums, simd: int, is_dsp: bool) -> tuple[Features, int]:
         mirror = sums.product.x_type.low + sums.product.x_type.high
         one = Term(min(sums.x.low, mirror - sums.x.high), max(sums.x.high, mirror - sums.x.low))
         tree, _, cycles = add_up([one] * simd)
-        return tree + features(inverted=simd * x_bits), cycles
+        return tree + features(**{_gates("inverted", [one, one], simd): simd * x_bits}), cycles
     if is_dsp:
         products, terms = multiply_wide(sums.x, sums.weight)
         tree, _, cycles = add_up(terms * simd)
@@ -219,7 +220,15 @@ def _sum_of(sums: Sums, simd: int, is_dsp: bool) -> tuple[Features, int]:
         counted, _, cycles = count_up(simd * len(terms))
     else:
         counted, _, cycles = add_up(terms * simd)
+        if _gates("gates", (terms * 2)[:2], simd * len(terms)) == "loose":
+            return counted + features(loose=simd * len(terms) * terms[0].bits), cycles
     return counted + many(products, simd), cycles
+
+
+def _gates(name: str, first: Sequence[Term], terms: int) -> str:
+    """What the gates in front of a tree of adders count as: carry chains take them in, shorter adders do not."""
+    _, total, _ = add_up(first)
+    return name if terms > 1 and total.bits > SHORTEST_CHAIN else "loose"
 
 
 def _full(dtype: IntType, reach: Term) -> Term:

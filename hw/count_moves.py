@@ -184,6 +184,8 @@ def _moves(made: int, pixels: int, lanes_in: int, read: int, read_pixels: int, l
     elif made % lanes_in == 0 == read % lanes_out:  # without a ragged beat, lanes are all that counts
         made = read = lanes_in * lanes_out // gcd(lanes_in, lanes_out)
         pixels = read_pixels = 1
+    elif made % read == 0 or read % made == 0:
+        pixels, read_pixels = max(1, read // made), max(1, made // read)
     elif made * pixels > WIDEST_FRAME:
         pixels = max(1, WIDEST_FRAME // made)
         read_pixels, made, pixels = 1, made * pixels, 1
@@ -254,5 +256,7 @@ def argmax(channels: int, lanes: int, bits: int, y_bits: int, depth: int | None)
         found = found + features(register=entries * (bits + index), mux=entries * (bits + index))
     base = bits_of(max(2, beats * lanes))
     found = found + adder(base, 1 + (beats > 1)) + features(register=base + bits + y_bits + 4 + lanes * bits)
-    found = found + features(masked=(beats * lanes - channels) * bits, argmaxes=1) + registers(3, levels + 1)
+    found = (
+        found + features(masked=(beats * lanes - channels) * bits, argmaxes=1, winners=lanes) + registers(3, levels + 1)
+    )
     return found + queue(depth or levels + 4, y_bits)

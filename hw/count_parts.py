@@ -32,13 +32,14 @@ FEATURES = (
     "register", "delayed", "delays", "block_read", "product_register",
     "dpr", "ram", "row_mux", "row_select",
     *(f"{kind}_{what}" for kind in CHAINS for what in ("long", "short", "tiny", "pairs", "fours")),
-    "ripple", "triples", "sixes", "gates", "inverted", "inverted_bits", "looked_up", "started",
+    "ripple", "triples", "sixes", "gates", "inverted", "loose", "inverted_bits", "looked_up", "started",
     "dsp_wide", "small_product", "product", "product_area", "limited", "decoded", "masked", "mux", "begun",
-    "rom4", "rom6", "deep4", "deep6", "logic4", "logic6", "block_word", "bank_mux",
+    "rom4", "rom6", "deep4", "deep6", "deeper4", "deeper6", "logic4", "logic6", "block_word", "bank_mux",
     "flag", "wraps", "loop", "loops", "picked", "ranks", "outside", "padded", "chosen", "choices", "chosen_lanes",
     "sources", "slots", "joined", "held",
     *ENGINES,
-    "levels", "queues", "stages", "windows", "parallels", "pads", "pools", "converters", "forks", "argmaxes",
+    "winners", "levels", "queues", "deeps", "deep_bits", "stages", "windows", "parallels", "pads", "pools",
+    "converters", "forks", "argmaxes",
 )  # fmt: skip
 
 PLACES = {name: place for place, name in enumerate(FEATURES)}
@@ -75,7 +76,9 @@ def registers(bits: float, cycles: int = 1) -> Features:
 def chain(kind: str, bits: int, count: float = 1) -> Features:
     """An adder or what else yosys makes a carry chain of: on ECP5 beyond four bits, on 7-series beyond two."""
     length = "long" if bits > 4 else "short" if bits > 2 else "tiny"
-    amounts = {f"{kind}_{length}": bits * count}
+    # A comparison of two bits with two others is one table.
+    tables = 1 if length == "tiny" and kind in ("compare", "constant") else bits
+    amounts = {f"{kind}_{length}": tables * count}
     if bits > 2:
         amounts[f"{kind}_fours"] = -(-bits // 4) * count
     if bits > 4:
@@ -140,7 +143,8 @@ def rom(words: int, width: float, style: str = "auto") -> Features:
 def _tables(columns: float, words: int) -> Features:
     four, six = _rows(columns, words, 16), _rows(columns, words, 64)
     # Beyond eight tables of four inputs, or four of six, multiplexers are lookup tables too.
-    return features(rom4=four, rom6=six, deep4=four * (words > 128), deep6=six * (words > 256))
+    found = {"rom4": four, "rom6": six, "deep4": four * (words > 128), "deep6": six * (words > 256)}
+    return features(**found, deeper4=four * (words > 512), deeper6=six * (words > 1024))
 
 
 def _rows(columns: float, words: int, size: int) -> float:
@@ -219,9 +223,7 @@ def _deep_queue(depth: int, width: int) -> Features:
             many(lut_ram(HEAD, width), 2),
             lut_ram(HEAD, 1),
             many(counter(places), 2),
-            chain("level", pointer + 1),
-            chain("level", head),
-            features(register=pointer + head + 12 + FETCHING * 5, levels=2, mux=width, queues=2),
+            features(register=pointer + head + 12 + FETCHING * 5, mux=width, deeps=1, deep_bits=pointer + head),
         )
     )
 

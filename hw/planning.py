@@ -13,13 +13,13 @@ from ..ir.graph import Graph
 from ..ir.ranges import find_bounds
 from .budget import NAMES, REFERENCE, Budget, Spent
 from .choose import Chooser, Chosen
-from .count_engines import ENGINE_COUNTS
 from .folding_file import Folding, Given
 from .folds import ENGINE_OPTIONS, ENGINE_SPACES, INPUT_MAJOR_SPACES, MATRICES, Choice, choose_from
 from .matching import feed_joins
 from .operators import units
 from .options import Catalogue
 from .plan import Engine, Interface, Order, Plan
+from .resources import find_model
 from .unit import Unit
 
 DEFAULT_CLOCK_MHZ = 100.0
@@ -50,13 +50,12 @@ class Planning:
         found = units(graph)
         given = _given_layers(found, folding)
         also = {layer[key] for layer in given.values() for key in ("pe", "simd") if key in layer}
-        self._choices = feed_joins(graph, [_choose(unit, given[unit.name], also) for unit in found])
-        if not has_target and multipliers is None and not (budget and budget.limits):
-            multipliers = DEFAULT_MULTIPLIERS + sum(
-                min(f.multipliers for f in c.folds)
-                for c in self._choices
-                if len({(f.pe, f.simd) for f in c.folds}) == 1
-            )
+        is_counted = multipliers is not None or not (has_target or (budget and budget.limits))
+        # Products a cycle are told of one engine only; the others do part of a product in a slot.
+        engines = ("mac",) if is_counted else find_model((budget or REFERENCE).family).engines
+        self._choices = feed_joins(graph, [_choose(unit, given[unit.name], also, engines) for unit in found])
+        if is_counted and multipliers is None:
+            multipliers = DEFAULT_MULTIPLIERS + sum(map(_fixed_multipliers, self._choices))
         self.budget, self._multipliers, bounds = budget or REFERENCE, multipliers, find_bounds(graph)
         found = [Catalogue(choice, given[choice.unit.name], bounds, self.budget) for choice in self._choices]
         self.chooser = Chooser(graph, found, self.budget, multipliers)
@@ -160,9 +159,12 @@ def _given_layers(found: Sequence[Unit], folding: Folding) -> dict[str, Any]:
     return given
 
 
-def _choose(unit: Unit, given: Any, also: Collection[int]) -> Choice:
-    """Of every engine and order that the layer can have and whose area can be predicted, or of those given."""
+def _choose(unit: Unit, given: Any, also: Collection[int], engines: Collection[str]) -> Choice:
+    """Of every one of ``engines`` and order that the layer can have, or of those given; a fold that is given is one of
+    mac, output by output, unless it says otherwise."""
     pe, simd = given.get("pe"), given.get("simd")
+    if pe or simd:
+        given = {"engine": "mac", "order": "output"} | given
     if unit.kind not in MATRICES:
         return choose_from(unit, pe, simd, also)
     orders: dict[Order, Any] = {"output": ENGINE_SPACES, "input": INPUT_MAJOR_SPACES}
@@ -171,7 +173,7 @@ def _choose(unit: Unit, given: Any, also: Collection[int]) -> Choice:
         for order, spaces in orders.items()
         for engine, kinds in spaces.items()
         if engine == given.get("engine", engine) and order == given.get("order", order)
-        if unit.kind in kinds and engine in ENGINE_COUNTS
+        if unit.kind in kinds and (engine in engines or "engine" in given)
     ]
     if not ways:  # what is wrong with what was given
         return choose_from(unit, pe, simd, also, given["engine"], given.get("order", "output"))

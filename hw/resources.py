@@ -42,9 +42,11 @@ class Resources:
 
 @dataclass(frozen=True)
 class Model:
-    """coefficients: (fitted resources, features), of one family."""
+    """coefficients: (fitted resources, features), of one family; engines: those that were among what they were fitted
+    to."""
 
     coefficients: NDArray[np.float64]
+    engines: tuple[str, ...]
 
     def estimate(self, counted: Features) -> Resources:
         lut, carry, lutram, ff = (self.coefficients @ counted).tolist()
@@ -55,4 +57,5 @@ class Model:
 def find_model(family: Family) -> Model:
     """The fitted model that the package holds."""
     stored = json.loads(Path(__file__).with_name("resources.json").read_text())[family]
-    return Model(np.array([[stored[what].get(name, 0.0) for name in FEATURES] for what in FITTED]))
+    coefficients = np.array([[stored[what].get(name, 0.0) for name in FEATURES] for what in FITTED])
+    return Model(coefficients, tuple(stored["engines"]))

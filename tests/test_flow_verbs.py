@@ -53,6 +53,8 @@ def test_the_saved_plan_is_a_folding_file(planned, tmp_path, capsys):
     folding = tmp_path / "folding.json"
     folding.write_text((planned / "plan/folding.json").read_text())
     again = json.loads(printed(capsys, "plan", planned, "--folding", folding, "--json"))
+    for found in (first, again):  # where all is given, there is no step to anything else
+        del found["choice"]
     assert again == first
     printed(capsys, "plan", planned, "--fps", "1e6")
     printed(capsys, "generate", planned)
@@ -204,3 +206,18 @@ def test_build_runs_every_verb_and_then_none(tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in build.glob("*/*")}
     assert json.loads(printed(capsys, *command)) == report
     assert {path: path.stat().st_mtime_ns for path in build.glob("*/*")} == before
+
+
+def test_plan_says_what_it_takes_and_what_more_would(planned, capsys):
+    text = printed(capsys, "plan", planned, "--fps", "1e6", "--device", "ecp5-25k")
+    assert "of 19,430 lookup tables" in text and "(ecp5-25k)" in text
+    assert "next step" in text and "twice as fast" in text
+    printed(capsys, "plan", planned)
+
+
+def test_front_is_a_table_and_a_plot_and_no_plan(planned, capsys):
+    before = (planned / "plan/plan.json").read_text()
+    rows = json.loads(printed(capsys, "plan", planned, "--pareto", "--json"))
+    assert [row["fps"] for row in rows] == sorted((row["fps"] for row in rows), reverse=True)
+    assert (planned / "pareto.svg").read_text().startswith("<svg")
+    assert (planned / "plan/plan.json").read_text() == before

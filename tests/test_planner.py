@@ -3,11 +3,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from greedy import plan_greedily
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espalier.errors import PlanError
+from espalier.hw.budget import REFERENCE, spent
 from espalier.hw.design import Design, generate
+from espalier.hw.estimate import estimate, total
 from espalier.hw.folding_file import Folding
 from espalier.hw.folds import choose_from
 from espalier.hw.operators import units
@@ -58,12 +61,22 @@ def test_plan_for_a_target_reaches_it(widths, cycles, argmax):
     assert analyse(design.schedules, design.links).ii_cycles <= cycles
 
 
-def test_no_cheaper_fold_reaches_the_target():
-    unit = units(perceptron(13, 11))[0]
-    fold = plan(perceptron(13, 11), fps=10e6).layers["fc1"]
-    enough = [pe * simd for pe in range(1, 12) for simd in range(1, 14) if -(-11 // pe) * -(-13 // simd) <= 10]
-    assert fold.pe * fold.simd == min(enough)
-    assert unit.name == "fc1"
+def area_of(graph, found):
+    """Of a whole plan, as the planner predicts it."""
+    return REFERENCE.area(spent(total(estimate(generate(graph, found), "ecp5")), "ecp5"))
+
+
+def test_no_fold_of_less_area_reaches_the_target():
+    graph = perceptron(13, 11)
+    found = plan(graph, fps=10e6)
+    others = [
+        Folding(layers={"fc1": {"engine": "mac", "pe": pe, "simd": simd}})
+        for pe in (1, 4, 6, 11)
+        for simd in (2, 3, 7, 13)
+        if -(-11 // pe) * -(-13 // simd) <= 10
+    ]
+    areas = [area_of(graph, plan(graph, fps=10e6, folding=folding)) for folding in others]
+    assert area_of(graph, found) <= min(areas)
 
 
 def test_budget_is_spent_where_the_pipeline_waits():
@@ -84,10 +97,11 @@ def test_ragged_fold_costs_what_ceil_says():
     assert analyse(design.schedules, design.links).ii_cycles == 8 * 10
 
 
-def test_lanes_match_where_no_multiplier_is_lost():
+def test_converters_stand_only_where_they_save_more_than_they_take():
     graph = perceptron(64, 64, 64, 10, argmax=True)
-    design = generate(graph, plan(graph, fps=100e6 / 64))
-    assert list(design.stages) == ["fc1", "fc2", "fc3", "best"]
+    found, greedy = plan(graph, fps=100e6 / 64), plan_greedily(graph, 64)
+    assert list(generate(graph, greedy).stages) == ["fc1", "fc2", "fc3", "best"]
+    assert area_of(graph, found) <= area_of(graph, greedy)
 
 
 def test_stage_without_multipliers_keeps_pace():
@@ -217,7 +231,7 @@ def test_large_network_is_planned_at_once():
     start = time.process_time()
     for fps in (100, 3000, 30_000):
         plan(graph, fps=fps)
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 8
 
 
 def test_target_that_was_printed_can_be_asked_for():
