@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from peers_environment import PINS
 from peers_mapping import FLOWS, MAPPINGS, Effort, Source, map_cells, place_cells, synthesize_own
-from peers_rtl import Mismatch, check_equal, measure_latency
+from peers_rtl import Mismatch, check_equal, find_latency, run
 from peers_work import Work
 
 from espalier.boards.yosys import run_tool
@@ -176,8 +176,8 @@ def _check(bench: Bench, work: Work, row: Row, source: Source, found: dict[str, 
     who = f"{row.name} on {work.name}"
     if not row.is_ours:
         x, ports = work.draw(bench.rtl_frames, seed=2), (found["inputs"], found["outputs"])
-        latency = measure_latency(who, source, x, work.evaluate(x), ports, folder, bench.effort.timeout_s)
-        return {"frames": bench.rtl_frames, "latency_cycles": latency}
+        seen = run(source, x, ports, folder, bench.effort.timeout_s)
+        return {"frames": bench.rtl_frames, "latency_cycles": find_latency(who, seen, work.evaluate(x))}
     tail = [str(bench.works.absolute()), work.name, "-o", ".", *row.options]
     command = [sys.executable, str(HERE / "peers_own.py"), *tail, "--simulate", str(bench.rtl_frames)]
     run_tool("espalier", command, folder, "check.log", bench.effort.timeout_s)

@@ -35,7 +35,7 @@ def _line(record: dict[str, Any], ours: float | None) -> list[str]:
     if "error" in record:
         return [*name, f"error: {record['error']}", *[NOTHING] * (len(HEADER) - 3)]
     if "stopped_after_s" in found:
-        return [*name, f"stopped after {found['stopped_after_s']:.0f}", *[NOTHING] * (len(HEADER) - 3)]
+        return [*name, f"stopped after {found['stopped_after_s']:g} s", *[NOTHING] * (len(HEADER) - 3)]
     seconds = found.get("seconds")
     ecp5, xc7, own = record.get("ecp5", {}), record.get("xc7", {}), record.get("own", {})
     placed = record.get("place") or (own if "comb_wrapped" in own else {})
