@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from peers_environment import PINS
-from peers_mapping import FLOWS, MAPPINGS, Effort, Source, map_cells, place_cells, synthesize_own
+from peers_mapping import FLOWS, MAPPINGS, Effort, Source, map_cells, pack_cells, place_cells, synthesize_own
 from peers_rtl import Mismatch, check_equal, find_latency, run
 from peers_work import Work
 
@@ -25,7 +25,7 @@ from espalier.flow.folder import tool_digest
 from espalier.quant.files import read_json, write_json
 
 HERE = Path(__file__).parent
-STEPS = ("check", "ecp5", "xc7", "own", "place")
+STEPS = ("check", "ecp5", "xc7", "own", "pack", "place")
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def measure_row(bench: Bench, work: Work, row: Row, steps: Sequence[str]) -> dic
     if found is None or "stopped_after_s" in found:
         return {"generate": found} if found else {}
     source = source_of(row, store.folder / "generate", found)
-    code, aim = digest(source.text, source.top), (effort.seeds, effort.clock_mhz)
+    code = digest(source.text, source.top)
     results: dict[str, Any] = {"generate": found}
     if "check" in steps:
         check = partial(_check, bench, work, row, source, found)
@@ -159,16 +159,24 @@ def measure_row(bench: Bench, work: Work, row: Row, steps: Sequence[str]) -> dic
             key, mapping = digest(code, FLOWS[flow], MAPPINGS[family]), partial(map_cells, source, family, flow, effort)
             results.setdefault(family, {})[flow] = store.step(f"{family}-{flow}", key, mapping)
     if "own" in steps and row.is_clocked:
-        placed = row.is_ours and "place" in steps
-        own = partial(synthesize_own, source, effort, placed)
-        results["own"] = store.step("own-placed" if placed else "own", digest(code, tool_digest(), aim), own)
-    if {"place", "ecp5"} <= set(steps) and row.is_clocked and not row.is_ours:
-        # The netlist that is smaller before placing.
-        flow = min(FLOWS, key=lambda flow: results["ecp5"][flow]["comb"])
-        netlist = store.folder / f"ecp5-{flow}" / "netlist.json"
-        placing = partial(place_cells, source, netlist, effort)
-        results["place"] = {"flow": flow} | store.step("place", digest(code, FLOWS[flow], aim), placing)
+        results["own"] = store.step("own", digest(code, tool_digest()), partial(synthesize_own, source, effort))
+    if row.is_clocked and {"pack", "place"} & set(steps):
+        netlist, key = best_netlist(store, results)
+        for name, work_on, aim in (("pack", pack_cells, ()), ("place", place_cells, (effort.seeds, effort.clock_mhz))):
+            if name in steps:
+                step = partial(work_on, source.top, netlist, effort)
+                results[name] = {"of": netlist.parent.name} | store.step(name, digest(key, aim), step)
     return results
+
+
+def best_netlist(store: Store, results: dict[str, Any]) -> tuple[Path, str]:
+    """The smallest before placing, of the flows that were measured, and what it depends on."""
+    found = {f"ecp5-{flow}": area for flow, area in results.get("ecp5", {}).items()}
+    found |= {"own": results["own"]} if "own" in results else {}
+    if not found:
+        raise BuildError("--steps: pack and place need a netlist; add ecp5 or own")
+    best = min(found, key=lambda name: found[name]["comb"])
+    return store.folder / best / "netlist.json", digest(best, found[best]["key"])
 
 
 def _check(bench: Bench, work: Work, row: Row, source: Source, found: dict[str, Any], folder: Path) -> dict[str, Any]:

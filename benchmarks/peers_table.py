@@ -8,7 +8,7 @@ from markdown_tables import table
 HEADER = (
     "work", "generator", "seconds", "times ours", "own estimate", "default: comb (LUT4 + CCU2C)",
     "adders kept: comb (LUT4 + CCU2C)", "own flow: comb (LUT4 + CCU2C)", "FF", "xc7 default: LUT / CARRY4",
-    "xc7 adders kept: LUT / CARRY4", "COMB placed", "with wrapper", "Fmax MHz", "latency",
+    "xc7 adders kept: LUT / CARRY4", "TRELLIS_COMB", "with wrapper", "Fmax MHz", "latency",
 )  # fmt: skip
 NOTHING = "–"
 
@@ -38,14 +38,14 @@ def _line(record: dict[str, Any], ours: float | None) -> list[str]:
         return [*name, f"stopped after {found['stopped_after_s']:g} s", *[NOTHING] * (len(HEADER) - 3)]
     seconds = found.get("seconds")
     ecp5, xc7, own = record.get("ecp5", {}), record.get("xc7", {}), record.get("own", {})
-    placed = record.get("place") or (own if "comb_wrapped" in own else {})
-    some = own.get("area") or next(iter(ecp5.values()), {})
+    packed, placed = record.get("pack", {}), record.get("place", {})
+    some = own or next(iter(ecp5.values()), {})
     latency = record.get("check", {}).get("latency_cycles", found.get("latency_cycles"))
     return [
         *name, _number(seconds, 2), _number(seconds / ours if seconds and ours else None, 2),
         _number(found.get("estimated_lut")), _ecp5(ecp5.get("default")), _ecp5(ecp5.get("kept")),
-        _ecp5(own.get("area")), _number(some.get("ff")), _xc7(xc7.get("default")), _xc7(xc7.get("kept")),
-        _number(placed.get("comb")), _number(placed.get("comb_wrapped")), _number(placed.get("fmax_mhz"), 1),
+        _ecp5(own), _number(some.get("ff")), _xc7(xc7.get("default")), _xc7(xc7.get("kept")),
+        _number(packed.get("comb")), _number(packed.get("comb_wrapped")), _number(placed.get("fmax_mhz"), 1),
         "combinational" if latency == 0 else _number(latency),
     ]  # fmt: skip
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import peers
 import pytest
-from peers_mapping import FLOWS, Effort, Source, map_cells
+from peers_mapping import FLOWS, Effort, Source, map_cells, pack_cells
 from peers_own import build_design
-from peers_rows import ROWS, Bench, Row, Store, generate_row, source_of, store_of
+from peers_rows import ROWS, Bench, Row, Store, best_netlist, generate_row, source_of, store_of
 from peers_rtl import Mismatch, check_equal, find_latency, pack, run, unpack
 from peers_table import HEADER, format_table
 from peers_work import build_graph, read_works
@@ -196,7 +196,7 @@ def test_table_shows_ratios_of_one_run_only():
     records = [
         record_of("da4ml comb", "da4ml", 3.0, ecp5={"default": area}),
         record_of("alkaid comb", "alkaid", 3.0, session="0"),
-        record_of("espalier", "espalier", 2.0, own={"area": area | {"lutram": 2}, "comb": 15, "comb_wrapped": 40}),
+        record_of("espalier", "espalier", 2.0, own=area | {"lutram": 2}, pack={"comb": 15, "comb_wrapped": 40}),
         {"work": "A", "row": "alkaid", "generator": "alkaid", "error": "wrong"},
     ]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in format_table(records).splitlines()]
@@ -239,6 +239,27 @@ def test_both_flows_map(family, tmp_path):
     areas = {flow: map_cells(source, family, flow, Effort(timeout_s=300), tmp_path) for flow in FLOWS}
     assert areas["kept"]["carry"] >= areas["default"]["carry"] >= 0
     assert {area["ff"] for area in areas.values()} == {12 + 5 + 4 + 6}
+
+
+@pytest.mark.synth
+def test_cells_are_counted_as_nextpnr_does(tmp_path):
+    (tmp_path / "sums.v").write_text(SUMS)
+    mapped, packed = tmp_path / "mapped", tmp_path / "packed"
+    mapped.mkdir(), packed.mkdir()
+    area = map_cells(Source((tmp_path / "sums.v",), "peer"), "ecp5", "kept", Effort(timeout_s=300), mapped)
+    found = pack_cells("peer", mapped / "netlist.json", Effort(timeout_s=300), packed)
+    # Two carry chains have ways in and out. The last register folds the outputs: a lookup table for each but the first.
+    assert found["comb"] > area["comb"] > 0
+    assert (found["comb_wrapped"] - found["comb"], found["ff_wrapped"]) == (5, area["ff"] + 12 + 2 * 6)
+
+
+def test_netlist_to_place_is_the_smallest(tmp_path):
+    areas = {"default": {"comb": 12, "key": "a"}, "kept": {"comb": 10, "key": "b"}}
+    assert best_netlist(Store(tmp_path), {"ecp5": areas})[0] == tmp_path / "ecp5-kept" / "netlist.json"
+    own = {"own": {"comb": 9, "key": "c"}}
+    assert best_netlist(Store(tmp_path), {"ecp5": areas} | own)[0] == tmp_path / "own" / "netlist.json"
+    with pytest.raises(BuildError, match="--steps: pack and place need a netlist"):
+        best_netlist(Store(tmp_path), {})
 
 
 def test_rows_have_names_and_folders_of_their_own(bench):
