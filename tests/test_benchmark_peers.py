@@ -187,7 +187,7 @@ def test_differing_result_names_its_place():
 
 
 def record_of(row: str, generator: str, seconds: float, session: str = "1", **more):
-    found = {"seconds": seconds, "session": session, "estimated_lut": None}
+    found = {"seconds": 2 * seconds, "cpu_s": seconds, "session": session, "estimated_lut": None}
     return {"work": "A", "row": row, "generator": generator, "generate": found} | more
 
 
@@ -201,7 +201,7 @@ def test_table_shows_ratios_of_one_run_only():
     ]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in format_table(records).splitlines()]
     assert {len(line) for line in lines} == {len(HEADER)}
-    assert lines[2][:7] == ["A", "da4ml comb", "3.00", "1.50", "–", "20 (10 + 5)", "–"]
+    assert lines[2][:7] == ["A", "da4ml comb", "6.0 (3.0)", "1.50", "–", "20 (10 + 5)", "–"]
     assert (lines[3][3], lines[4][3], lines[5][2]) == ("–", "1.00", "error: wrong")
     assert (lines[4][7], lines[4][11:13]) == ("20 (10 + 5 + 2 DPR16X4)", ["15", "40"])
 
