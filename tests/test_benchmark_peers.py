@@ -9,11 +9,13 @@ import peers
 import pytest
 from peers_mapping import FLOWS, Effort, Source, map_cells, pack_cells
 from peers_own import build_design
+from peers_packing import share_chains
 from peers_rows import ROWS, Bench, Row, Store, best_netlist, generate_row, source_of, store_of
 from peers_rtl import Mismatch, check_equal, find_latency, pack, run, unpack
 from peers_table import HEADER, format_table
 from peers_work import build_graph, read_works
 
+from espalier.boards.netlist import find_readers, read_netlist
 from espalier.errors import BuildError
 from espalier.ir.execute import execute
 
@@ -251,6 +253,18 @@ def test_cells_are_counted_as_nextpnr_does(tmp_path):
     # Two carry chains have ways in and out. The last register folds the outputs: a lookup table for each but the first.
     assert found["comb"] > area["comb"] > 0
     assert (found["comb_wrapped"] - found["comb"], found["ff_wrapped"]) == (5, area["ff"] + 12 + 2 * 6)
+
+    module = read_netlist(mapped / "netlist.json", "peer")["peer"]
+    shared, fewer = share_chains(module)
+    assert (fewer, sums_of(module) - sums_of(shared)) == (1, set())
+
+
+def sums_of(module):
+    """The nets that carry cells drive and something reads."""
+    cells = [cell["connections"] for cell in module["cells"].values() if cell["type"] == "CCU2C"]
+    sums = [bit for wires in cells for port in ("S0", "S1") for bit in wires.get(port, [])]
+    assert len(sums) == len(set(sums))
+    return set(sums) & set(find_readers(module))
 
 
 def test_netlist_to_place_is_the_smallest(tmp_path):
