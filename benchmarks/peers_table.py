@@ -33,7 +33,7 @@ def _line(record: dict[str, Any], ours: float | None) -> list[str]:
     found = record.get("generate", {})
     name = [record["work"], record["row"]]
     if "error" in record:
-        return [*name, f"error: {record['error']}", *[NOTHING] * (len(HEADER) - 3)]
+        return [*name, f"error: {record['error']}".replace("|", "/"), *[NOTHING] * (len(HEADER) - 3)]
     if "stopped_after_s" in found:
         return [*name, f"stopped after {found['stopped_after_s']:g} s", *[NOTHING] * (len(HEADER) - 3)]
     seconds, cpu_s = found.get("seconds"), found.get("cpu_s")

@@ -199,12 +199,12 @@ def test_table_shows_ratios_of_one_run_only():
         record_of("da4ml comb", "da4ml", 3.0, ecp5={"default": area}),
         record_of("alkaid comb", "alkaid", 3.0, session="0"),
         record_of("espalier", "espalier", 2.0, own=area | {"lutram": 2}, pack={"comb": 15, "comb_wrapped": 40}),
-        {"work": "A", "row": "alkaid", "generator": "alkaid", "error": "wrong"},
+        {"work": "A", "row": "alkaid", "generator": "alkaid", "error": "wrong | so"},
     ]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in format_table(records).splitlines()]
     assert {len(line) for line in lines} == {len(HEADER)}
     assert lines[2][:7] == ["A", "da4ml comb", "6.0 (3.0)", "1.50", "–", "20 (10 + 5)", "–"]
-    assert (lines[3][3], lines[4][3], lines[5][2]) == ("–", "1.00", "error: wrong")
+    assert (lines[3][3], lines[4][3], lines[5][2]) == ("–", "1.00", "error: wrong / so")
     assert (lines[4][7], lines[4][11:13]) == ("20 (10 + 5 + 2 DPR16X4)", ["15", "40"])
 
 
