@@ -38,14 +38,14 @@ def _line(record: dict[str, Any], ours: float | None) -> list[str]:
         return [*name, f"stopped after {found['stopped_after_s']:g} s", *[NOTHING] * (len(HEADER) - 3)]
     seconds, cpu_s = found.get("seconds"), found.get("cpu_s")
     took = NOTHING if seconds is None else f"{seconds:.1f} ({cpu_s:.1f})"
-    ecp5, xc7, own = record.get("ecp5", {}), record.get("xc7", {}), record.get("own", {})
+    default, kept, own = (record.get(name) for name in ("ecp5-default", "ecp5-kept", "own"))
+    flip_flops = (own or kept or default or {}).get("ff")
     packed, placed = record.get("pack", {}), record.get("place", {})
-    some = own or next(iter(ecp5.values()), {})
     latency = record.get("check", {}).get("latency_cycles", found.get("latency_cycles"))
     return [
         *name, took, _number(cpu_s / ours if cpu_s and ours else None, 2),
-        _number(found.get("estimated_lut")), _ecp5(ecp5.get("default")), _ecp5(ecp5.get("kept")),
-        _ecp5(own), _number(some.get("ff")), _xc7(xc7.get("default")), _xc7(xc7.get("kept")),
+        _number(found.get("estimated_lut")), _ecp5(default), _ecp5(kept), _ecp5(own),
+        _number(flip_flops), _xc7(record.get("xc7-default")), _xc7(record.get("xc7-kept")),
         _number(packed.get("comb")), _number(packed.get("comb_wrapped")), _number(placed.get("fmax_mhz"), 1),
         "combinational" if latency == 0 else _number(latency),
     ]  # fmt: skip

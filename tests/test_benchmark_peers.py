@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -196,7 +197,7 @@ def record_of(row: str, generator: str, seconds: float, session: str = "1", **mo
 def test_table_shows_ratios_of_one_run_only():
     area = {"lut": 10, "carry": 5, "lutram": 0, "ff": 1234, "comb": 20}
     records = [
-        record_of("da4ml comb", "da4ml", 3.0, ecp5={"default": area}),
+        record_of("da4ml comb", "da4ml", 3.0, **{"ecp5-default": area}),
         record_of("alkaid comb", "alkaid", 3.0, session="0"),
         record_of("espalier", "espalier", 2.0, own=area | {"lutram": 2}, pack={"comb": 15, "comb_wrapped": 40}),
         {"work": "A", "row": "alkaid", "generator": "alkaid", "error": "wrong | so"},
@@ -267,13 +268,25 @@ def sums_of(module):
     return set(sums) & set(find_readers(module))
 
 
-def test_netlist_to_place_is_the_smallest(tmp_path):
-    areas = {"default": {"comb": 12, "key": "a"}, "kept": {"comb": 10, "key": "b"}}
-    assert best_netlist(Store(tmp_path), {"ecp5": areas})[0] == tmp_path / "ecp5-kept" / "netlist.json"
-    own = {"own": {"comb": 9, "key": "c"}}
-    assert best_netlist(Store(tmp_path), {"ecp5": areas} | own)[0] == tmp_path / "own" / "netlist.json"
-    with pytest.raises(BuildError, match="--steps: pack and place need a netlist"):
-        best_netlist(Store(tmp_path), {})
+def test_netlist_to_place_is_the_smallest():
+    areas = {"ecp5-default": {"comb": 12}, "ecp5-kept": {"comb": 10}, "check": {"frames": 1}}
+    assert best_netlist(areas) == "ecp5-kept"
+    assert best_netlist(areas | {"own": {"comb": 9}}) == "own"
+    assert best_netlist({"check": {"frames": 1}}) is None
+
+
+def test_table_alone_measures_nothing(bench):
+    work = read_works(bench.works)["A"]
+    reading = replace(bench, only_reads=True)
+    assert set(peers.compare(reading, work, [PEER], ["ecp5"], rounds=1)[0]) == {"work", "row", "generator"}
+    prepare(bench, work)
+    peers.generate_all(bench, work, [PEER], rounds=1)
+    generated = store_of(bench, work, PEER).folder / "generate" / "src"
+    generated.mkdir()
+    (generated / "peer.v").write_text("module peer; endmodule")
+    assert set(peers.compare(reading, work, [PEER], ["check", "ecp5", "own", "pack"], rounds=1)[0]) == {
+        "work", "row", "generator", "generate",
+    }  # fmt: skip
 
 
 def test_rows_have_names_and_folders_of_their_own(bench):
