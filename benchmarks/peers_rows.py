@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from peers_environment import PINS
-from peers_mapping import FLOWS, MAPPINGS, Effort, Source, map_cells, place_cells, synthesize_own
-from peers_rtl import Mismatch, check_equal, measure_latency
+from peers_mapping import FLOWS, MAPPINGS, Effort, Source, map_cells, pack_cells, place_cells, synthesize_own
+from peers_rtl import Mismatch, check_equal, find_latency, run
 from peers_work import Work
 
 from espalier.boards.yosys import run_tool
@@ -25,7 +25,7 @@ from espalier.flow.folder import tool_digest
 from espalier.quant.files import read_json, write_json
 
 HERE = Path(__file__).parent
-STEPS = ("check", "ecp5", "xc7", "own", "place")
+STEPS = ("check", "ecp5", "xc7", "own", "pack", "place")
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,14 @@ ROWS = (
 @dataclass(frozen=True)
 class Bench:
     """What all rows share. ``python``: of the peers' environment; ``limit_s``: for one generation; ``frames`` for an
-    interpreter, ``rtl_frames`` for a simulation of Verilog."""
+    interpreter, ``rtl_frames`` for a simulation of Verilog; ``only_reads``: what is not there is not measured."""
 
     works: Path
     output: Path
     python: Path
     effort: Effort
     limit_s: float
+    only_reads: bool = False
     frames: int = 1000
     rtl_frames: int = 200
 
@@ -71,8 +72,8 @@ class Bench:
 class Store:
     """The steps of one row: NAME.json each, written when done, with the digest of what the result depends on."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, only_reads: bool = False):
+        self.folder, self._only_reads = folder, only_reads
         folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, name: str, key: str) -> dict[str, Any] | None:
@@ -80,10 +81,10 @@ class Store:
         found = read_json(path) if path.exists() else None
         return found if found and found["key"] == key else None
 
-    def step(self, name: str, key: str, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-        """What the file says, or else what ``work`` returns, given an empty folder."""
+    def step(self, name: str, key: str, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any] | None:
+        """What the file says, or else what ``work`` returns, given an empty folder; None where that is not wanted."""
         found = self.read(name, key)
-        if found is None:
+        if found is None and not self._only_reads:
             shutil.rmtree(self.folder / name, ignore_errors=True)
             (self.folder / name).mkdir()
             found = {"key": key} | work(self.folder / name)
@@ -92,7 +93,7 @@ class Store:
 
 
 def store_of(bench: Bench, work: Work, row: Row) -> Store:
-    return Store(bench.output / work.name / re.sub(r"\W+", "-", row.name))
+    return Store(bench.output / work.name / re.sub(r"\W+", "-", row.name), bench.only_reads)
 
 
 def digest(*parts: object) -> str:
@@ -143,13 +144,13 @@ def source_of(row: Row, folder: Path, found: dict[str, Any]) -> Source:
 
 
 def measure_row(bench: Bench, work: Work, row: Row, steps: Sequence[str]) -> dict[str, Any]:
-    """All steps of a row that has been generated, by name; ``ecp5`` and ``xc7`` by flow."""
+    """All steps of a row that has been generated, by name; pack and place take the smallest of its netlists."""
     store, effort = store_of(bench, work, row), bench.effort
     found = store.read("generate", generation_key(work, row))
     if found is None or "stopped_after_s" in found:
         return {"generate": found} if found else {}
     source = source_of(row, store.folder / "generate", found)
-    code, aim = digest(source.text, source.top), (effort.seeds, effort.clock_mhz)
+    code = digest(source.text, source.top)
     results: dict[str, Any] = {"generate": found}
     if "check" in steps:
         check = partial(_check, bench, work, row, source, found)
@@ -157,18 +158,22 @@ def measure_row(bench: Bench, work: Work, row: Row, steps: Sequence[str]) -> dic
     for family, flow in product(MAPPINGS, FLOWS):
         if family in steps:
             key, mapping = digest(code, FLOWS[flow], MAPPINGS[family]), partial(map_cells, source, family, flow, effort)
-            results.setdefault(family, {})[flow] = store.step(f"{family}-{flow}", key, mapping)
+            results[f"{family}-{flow}"] = store.step(f"{family}-{flow}", key, mapping)
     if "own" in steps and row.is_clocked:
-        placed = row.is_ours and "place" in steps
-        own = partial(synthesize_own, source, effort, placed)
-        results["own"] = store.step("own-placed" if placed else "own", digest(code, tool_digest(), aim), own)
-    if {"place", "ecp5"} <= set(steps) and row.is_clocked and not row.is_ours:
-        # The netlist that is smaller before placing.
-        flow = min(FLOWS, key=lambda flow: results["ecp5"][flow]["comb"])
-        netlist = store.folder / f"ecp5-{flow}" / "netlist.json"
-        placing = partial(place_cells, source, netlist, effort)
-        results["place"] = {"flow": flow} | store.step("place", digest(code, FLOWS[flow], aim), placing)
-    return results
+        results["own"] = store.step("own", digest(code, tool_digest()), partial(synthesize_own, source, effort))
+    if row.is_clocked and {"pack", "place"} & set(steps) and (best := best_netlist(results)):
+        netlist, key = store.folder / best / "netlist.json", digest(best, results[best]["key"])
+        for name, work_on, aim in (("pack", pack_cells, ()), ("place", place_cells, (effort.seeds, effort.clock_mhz))):
+            if name in steps:
+                step = partial(work_on, source.top, netlist, effort)
+                results[name] = store.step(name, digest(key, aim), step)
+    return {name: result for name, result in results.items() if result is not None}
+
+
+def best_netlist(results: dict[str, Any]) -> str | None:
+    """The step that gave the smallest netlist for ECP5 before placing; None where there is none to place."""
+    found = [name for name in ("own", *(f"ecp5-{flow}" for flow in FLOWS)) if results.get(name)]
+    return min(found, key=lambda name: results[name]["comb"], default=None)
 
 
 def _check(bench: Bench, work: Work, row: Row, source: Source, found: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -176,8 +181,8 @@ def _check(bench: Bench, work: Work, row: Row, source: Source, found: dict[str, 
     who = f"{row.name} on {work.name}"
     if not row.is_ours:
         x, ports = work.draw(bench.rtl_frames, seed=2), (found["inputs"], found["outputs"])
-        latency = measure_latency(who, source, x, work.evaluate(x), ports, folder, bench.effort.timeout_s)
-        return {"frames": bench.rtl_frames, "latency_cycles": latency}
+        seen = run(source, x, ports, folder, bench.effort.timeout_s)
+        return {"frames": bench.rtl_frames, "latency_cycles": find_latency(who, seen, work.evaluate(x))}
     tail = [str(bench.works.absolute()), work.name, "-o", ".", *row.options]
     command = [sys.executable, str(HERE / "peers_own.py"), *tail, "--simulate", str(bench.rtl_frames)]
     run_tool("espalier", command, folder, "check.log", bench.effort.timeout_s)
