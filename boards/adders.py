@@ -1,20 +1,44 @@
 """Keeps the sums of an adder graph apart: yosys would merge those with one reader into sums of many operands.
 
 That is cheaper for some designs, but here an optimiser has already decided which sums are built once
-(hw/adder_graph.py). Each `$add` that drives a wire with the attribute espalier_sum becomes a `$alu`, which yosys maps
-to a carry chain as it is. The wires are kept, so that boards/chains.py finds them in the netlist.
+(hw/adder_graph.py). Each `$add` that drives a wire with the attribute espalier_sum becomes a carry chain at once on
+ECP5, where yosys would make narrow ones of lookup tables, two for each bit, and elsewhere a `$alu`, which yosys maps as
+it is. The wires are kept, so that boards/chains.py finds them in the netlist.
 """
 
 from .chains import SUM
 
 FILE = "adders.v"
 
-TECHMAP = r"""(* techmap_celltype = "$add" *)
+_HEAD = r"""(* techmap_celltype = "$add" *)
 module espalier_add (A, B, Y);
   parameter A_SIGNED = 0, B_SIGNED = 0, A_WIDTH = 1, B_WIDTH = 1, Y_WIDTH = 1;
   input [A_WIDTH-1:0] A;
   input [B_WIDTH-1:0] B;
   output [Y_WIDTH-1:0] Y;
+"""
+
+# INIT is that of yosys' own adders.
+_CARRY_CELLS = r"""
+  localparam CELLS = (Y_WIDTH + 1) / 2;
+  wire [2*CELLS-1:0] one, two, total;
+  wire [CELLS:0] carries;
+  \$pos #(.A_SIGNED(A_SIGNED), .A_WIDTH(A_WIDTH), .Y_WIDTH(2*CELLS)) extend_one (.A(A), .Y(one));
+  \$pos #(.A_SIGNED(B_SIGNED), .A_WIDTH(B_WIDTH), .Y_WIDTH(2*CELLS)) extend_two (.A(B), .Y(two));
+  assign carries[0] = 1'b0;
+  assign Y = total[Y_WIDTH-1:0];
+  genvar i;
+  generate for (i = 0; i < CELLS; i = i + 1) begin : cells
+    CCU2C #(.INIT0(16'h96AA), .INIT1(16'h96AA), .INJECT1_0("NO"), .INJECT1_1("NO")) cell_i (
+      .CIN(carries[i]), .COUT(carries[i+1]),
+      .A0(one[2*i]), .B0(two[2*i]), .C0(1'b0), .D0(1'b1), .S0(total[2*i]),
+      .A1(one[2*i+1]), .B1(two[2*i+1]), .C1(1'b0), .D1(1'b1), .S1(total[2*i+1])
+    );
+  end endgenerate
+endmodule
+"""
+
+_ALU = r"""
   wire [Y_WIDTH-1:0] propagates, carries;
   (* keep *) \$alu #(
     .A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)
@@ -23,8 +47,13 @@ endmodule
 """
 
 
+def techmap_of(family: str) -> str:
+    """The content of ``FILE``."""
+    return _HEAD + (_CARRY_CELLS if family == "ecp5" else _ALU)
+
+
 def prepare(verilog: str, top: str) -> list[str]:
-    """The passes before those of the family, of which those for sums need ``TECHMAP`` in the file ``FILE``."""
+    """The passes before those of the family, of which those for sums need the file ``FILE``."""
     check = f"hierarchy -check -top {top}"
     if SUM not in verilog:
         return [check]

@@ -169,7 +169,7 @@ def _hand_over(work: Path, folder: Path) -> None:
 
 def _synthesize(job: _Job, clock_mhz: float, seeds: Sequence[int]) -> SynthReport:
     (job.work / DESIGN).write_text(job.verilog)
-    (job.work / adders.FILE).write_text(adders.TECHMAP)
+    (job.work / adders.FILE).write_text(adders.techmap_of(job.device.family))
     with ThreadPoolExecutor(max_workers=job.jobs) as pool:
         layers = pool.submit(_measure_layers, job)
         whole = pool.submit(lambda: _map(job, NETLIST)[job.top])

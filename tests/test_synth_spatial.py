@@ -34,7 +34,7 @@ def make(weights, x_type, starts, levels):
 def synthesize(pipeline, folder):
     text = verilog.convert(pipeline, name="top", emit_src=False, strip_internal_attrs=True)
     (folder / "design.v").write_text(text)
-    (folder / adders.FILE).write_text(adders.TECHMAP)
+    (folder / adders.FILE).write_text(adders.techmap_of("ecp5"))
     passes = ["read_verilog -sv design.v", *adders.prepare(text, "top"), "synth_ecp5 -top top", "write_json top.json"]
     run_yosys("; ".join(passes), folder, "yosys.log", timeout_s=300)
     return absorb(read_netlist(folder / "top.json", "top")["top"], find_device("ecp5-25k"))
