@@ -19,8 +19,8 @@ ORDERS: tuple[Order, ...] = ("group-major", "plane-major")
 def slots_per_tile(model: Path, pe: int, simd: int, shifts: int = 1) -> dict[Order, float]:
     """By order of the slots, how many a tile of pe filters and simd inputs takes, over all layers of a QONNX file.
 
-    Weights in two's complement or with a sign each, whatever is fewer. Layers of several groups of channels are left out.
-    shifts: planes in a slot.
+    Weights in two's complement or with a sign each, whatever is fewer. Layers of several groups of channels are left
+    out. shifts: planes in a slot.
     """
     tiles, slots = 0, dict.fromkeys(ORDERS, 0)
     for node in simplify(import_onnx(model).graph).nodes:
