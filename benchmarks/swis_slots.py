@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from espalier.hw.planes import choose_form
 from espalier.hw.slots import Order, count_slots
+from espalier.hw.weight_planes import complement, sign_and_magnitude
 from espalier.hw.weights import fold_tiles
 from espalier.ir.conv2d import Conv2d
 from espalier.ir.dense import Dense
@@ -19,7 +19,8 @@ ORDERS: tuple[Order, ...] = ("group-major", "plane-major")
 def slots_per_tile(model: Path, pe: int, simd: int, shifts: int = 1) -> dict[Order, float]:
     """By order of the slots, how many a tile of pe filters and simd inputs takes, over all layers of a QONNX file.
 
-    Depthwise layers and such of several groups are left out. shifts: planes in a slot.
+    Weights in two's complement or with a sign each, whatever is fewer. Layers of several groups of channels are left
+    out. shifts: planes in a slot.
     """
     tiles, slots = 0, dict.fromkeys(ORDERS, 0)
     for node in simplify(import_onnx(model).graph).nodes:
@@ -33,5 +34,5 @@ def slots_per_tile(model: Path, pe: int, simd: int, shifts: int = 1) -> dict[Ord
         tiles += tiled.shape[0] * tiled.shape[1]
         for order in ORDERS:
             count = partial(count_slots, takes=takes, order=order, shifts=shifts)
-            slots[order] += count(choose_form(tiled, 8, count).used)
+            slots[order] += min(count(form(tiled).used) for form in (complement, sign_and_magnitude))
     return {order: count / tiles for order, count in slots.items()}

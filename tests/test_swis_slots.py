@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from espalier.hw.planes import sign_and_magnitude
 from espalier.hw.slots import count_slots
+from espalier.hw.weight_planes import sign_and_magnitude
 from espalier.hw.weights import fold_tiles
 from espalier.quant.swis.assign_filters import assign_filters
 from espalier.quant.swis.decompose import decompose
