@@ -131,7 +131,7 @@ def measure_network(options: argparse.Namespace) -> None:
     """Print area and cycles of a network in both engines, after their values are compared in Verilator."""
     graph = simplify(import_onnx(options.network, input_type="uint8:1/255").graph)
     folding = read_folding(options.folding)
-    layers = {name: {**layer, "engine": "mac"} for name, layer in folding.layers.items()}
+    layers = {name: {**layer, "engine": "mac", "order": "output"} for name, layer in folding.layers.items()}
     chosen = plan(graph, folding=replace(folding, layers=layers))
     tensor = graph.inputs[0].type
     frames = np.random.default_rng(1).integers(0, 256, (options.frames, *tensor.shape))
