@@ -29,7 +29,7 @@ from espalier.boards.synth import synthesize
 from espalier.errors import EspalierError
 from espalier.flow.budgets import find_budget
 from espalier.flow.options import PlanOptions
-from espalier.hw.budget import Budget, Spent, spent
+from espalier.hw.budget import KINDS, Budget, Spent, spent
 from espalier.hw.design import Design, generate
 from espalier.hw.estimate import estimate, total
 from espalier.hw.fitting import fit
@@ -115,16 +115,18 @@ def show(key: str, row: dict[str, Any]) -> str:
     measured, greedy_measured = row["synthesized"]
     error = f"{predicted['lut'] / measured['lut'] - 1:+.1%}" if measured else "-"
     both = (measured, greedy_measured) if measured else (predicted, greedy)
-    against = both[0]["area"] / both[1]["area"] - 1
+    budget = find_budget(PlanOptions(device=device, fill=float(fill)))
+    fits = budget and not budget.exceeded(Spent(*(both[1][kind] for kind in KINDS)))
+    against = f"{both[0]['area'] / both[1]['area'] - 1:+.1%}" if fits else "greedy does not fit"
     exact = "" if row["ii_cycles"][0] == row["cycles"] else f" (II {row['ii_cycles'][0]})"
     return (
         f"| {network} | {device}, {float(fill):.0%} | {row['cycles']:,}{exact} | {_list(predicted)} | "
-        f"{_list(measured) if measured else '-'} | {error} | {_list(both[1])} | {against:+.1%} | {row['plan_s']:.1f} |"
+        f"{_list(measured) if measured else '-'} | {error} | {_list(both[1])} | {against} | {row['plan_s']:.1f} |"
     )
 
 
 def _list(amounts: Mapping[str, int]) -> str:
-    return ", ".join(f"{amounts[kind]:,}" for kind in ("lut", "ff", "bram", "dsp"))
+    return ", ".join(f"{amounts[kind]:,}" for kind in KINDS)
 
 
 def main() -> None:

@@ -221,7 +221,9 @@ def _sum_of(sums: Sums, simd: int, is_dsp: bool) -> tuple[Features, int]:
     else:
         counted, _, cycles = add_up(terms * simd)
         if _gates("gates", (terms * 2)[:2], simd * len(terms)) == "loose":
-            return counted + features(loose=simd * len(terms) * terms[0].bits), cycles
+            bits = simd * len(terms) * terms[0].bits
+            # A product of two bits and two is a table; of one bit and several, a gate that others take in.
+            return counted + (features(rom4=bits, rom6=bits) if len(terms) == 1 else features(loose=bits)), cycles
     return counted + many(products, simd), cycles
 
 

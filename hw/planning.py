@@ -24,6 +24,9 @@ from .unit import Unit
 
 DEFAULT_CLOCK_MHZ = 100.0
 
+LARGEST_SERIAL = 1 << 17
+"""Weights of a layer for which the serial engine is thought of unasked."""
+
 DEFAULT_MULTIPLIERS = 64
 """Products per cycle where neither target nor budget is given: at 4 bits about a quarter of an ECP5-25."""
 
@@ -173,7 +176,8 @@ def _choose(unit: Unit, given: Any, also: Collection[int], engines: Collection[s
         for order, spaces in orders.items()
         for engine, kinds in spaces.items()
         if engine == given.get("engine", engine) and order == given.get("order", order)
-        if unit.kind in kinds and (engine in engines or "engine" in given)
+        if unit.kind in kinds
+        and ("engine" in given or (engine in engines and _is_worth_it(cast(Engine, engine), unit)))
     ]
     if not ways:  # what is wrong with what was given
         return choose_from(unit, pe, simd, also, given["engine"], given.get("order", "output"))
@@ -187,6 +191,12 @@ def _choose(unit: Unit, given: Any, also: Collection[int], engines: Collection[s
     if not found:
         raise errors[0]
     return Choice(unit, tuple(fold for folds in found for fold in folds))
+
+
+def _is_worth_it(engine: str, unit: Unit) -> bool:
+    """Signs have no planes to leave out, and to count those of every fold of a very large layer takes seconds."""
+    node: Any = unit.nodes[0]
+    return engine != "serial" or (unit.weight_bits > 1 and node.weights.size <= LARGEST_SERIAL)
 
 
 def _fixed_multipliers(choice: Choice) -> int:

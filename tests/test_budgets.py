@@ -27,7 +27,8 @@ from espalier.ir.conv2d import Conv2d
 from espalier.ir.dense import Dense
 from espalier.ir.max_pool import MaxPool2d
 from espalier.ir.threshold import Threshold
-from graphs import append, empty_graph
+from graphs import append, empty_graph, random_frames
+from hardware import assert_exact
 from test_planner import perceptron
 
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -196,3 +197,11 @@ def test_budgets_that_mean_nothing_are_refused(options, words):
 def test_front_of_one_rate_is_refused(tmp_path):
     with pytest.raises(PlanError, match="--fps 5: --pareto shows all rates"):
         pareto_verb(tmp_path, PlanOptions(fps=5), False)
+
+
+@pytest.mark.parametrize("cycles", [12, 48])
+def test_plan_of_several_engines_is_exact(cycles):
+    graph = perceptron(24, 16, 6)
+    found = plan(graph, fps=100e6 / cycles)
+    assert len({layer.engine for layer in found.layers.values()}) + (cycles != 12) > 1
+    assert_exact(graph, found, random_frames(graph, 3), stall=0.3)
