@@ -182,3 +182,32 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         check_folder(tmp_path)
     with pytest.raises(EspalierError, match="file/x: cannot be a folder, .*file is a file; choose another -o"):
         check_folder(tmp_path / "file" / "x")
+
+
+def test_workers_that_end_late_spoil_no_result(monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="needs the explore extra")
+    from espalier.flow.exploring.crew import local_crew
+
+    class Late:
+        def __init__(self, *arguments, **options):
+            pass
+
+        def close(self):
+            raise TimeoutError
+
+    class Never:
+        def __init__(self, **options):
+            raise TimeoutError
+
+    monkeypatch.setattr(
+        distributed, "Client", type("Client", (), {"__init__": lambda *a: None, "close": lambda s: None})
+    )
+    monkeypatch.setattr(distributed, "LocalCluster", Late)
+    with local_crew(2):
+        pass
+    monkeypatch.setattr(distributed, "LocalCluster", Never)
+    with (
+        pytest.raises(ToolError, match="--workers: Dask could not start 2 processes .TimeoutError.; try again"),
+        local_crew(2),
+    ):
+        pass

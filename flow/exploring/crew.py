@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from ...errors import ToolError
@@ -87,8 +87,22 @@ def local_crew(workers: int) -> Iterator[DaskCrew]:
         "memory_limit": 0,  # Dask would pause and kill what uses more than its share
         "silence_logs": logging.CRITICAL,
     }
-    with LocalCluster(n_workers=workers, processes=True, **options) as cluster, Client(cluster) as client:
+    try:
+        cluster = LocalCluster(n_workers=workers, processes=True, **options)
+    except (OSError, RuntimeError) as error:
+        reason = str(error) or type(error).__name__
+        raise ToolError(
+            f"--workers: Dask could not start {workers} processes ({reason}); try again, or give fewer"
+        ) from error
+    client = Client(cluster)
+    try:
         yield DaskCrew(client)
+    finally:
+        # On a busy machine they may take longer to end than Dask waits: then they end with this process.
+        with suppress(TimeoutError):
+            client.close()
+        with suppress(TimeoutError):
+            cluster.close()
 
 
 @contextmanager
