@@ -17,7 +17,7 @@ from .plan import LayerPlan
 from .resources import find_model
 from .unit import Unit
 
-SPARE_SHARE, SPARE_SIZE = 1.5, 16
+SPARE_SHARE, SPARE_SIZE = 2, 64
 """A fold of more products a cycle than so many times the fewest that keep pace, and so many more, is not worth a
 thought: no converter that it might save costs as much."""
 

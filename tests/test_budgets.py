@@ -82,7 +82,7 @@ def test_next_step_is_the_next_faster_plan():
     step = found["steps"]["next_step"]
     assert step["cycles"] < chosen.cycles
     again = planning.at_rate(step["fps"])
-    assert {kind: getattr(again.spent - chosen.spent, kind) for kind in ("lut", "ff", "bram", "dsp")} == step["more"]
+    assert REFERENCE.area(chosen.spent + Spent(**step["more"])) == again.area  # of several as small, any may be told
     assert [name for name in found["limited_by"] if chosen.options[name].fold.cycles != chosen.cycles] == []
 
 
