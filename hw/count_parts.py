@@ -270,7 +270,9 @@ def add_up(terms: Sequence[Term]) -> tuple[Features, Term, int]:
     while len(sums) > 1:
         added = [_add(a, b) for a, b in zip(sums[0::2], sums[1::2], strict=False)]
         for (_, bits, is_chain), count in Counter(added).items():
-            found = found + adder(bits, count) if is_chain and bits > SHORTEST_CHAIN else features(ripple=bits * count)
+            found = found + (
+                adder(bits, count) if is_chain and bits > SHORTEST_CHAIN else features(ripple=bits * count)
+            )
         sums = [*(total for total, _, _ in added), *sums[2 * len(added) :]]
         if len(sums) == 1 or max(term.bits for term in sums) > WIDEST_UNREGISTERED:
             cycles += 1
