@@ -55,7 +55,9 @@ PlanDevice = Annotated[
 Fill = Annotated[
     float | None, Option(help="Share, to 1, of the device's lookup tables and flip-flops to use. Default: 0.8.")
 ]
-BudgetLut = Annotated[int | None, Option(help="Lookup tables to use at most. Default: the device's, by --fill.")]
+BudgetLut = Annotated[
+    int | None, Option(help="Lookup tables to use at most. Default: the share of the device that --fill says.")
+]
 BudgetBram = Annotated[int | None, Option(help="Block RAMs of 18 kbit to use at most. Default: the device's.")]
 BudgetDsp = Annotated[int | None, Option(help="DSP blocks to use at most. Default: the device's.")]
 Pareto = Annotated[

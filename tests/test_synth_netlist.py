@@ -85,7 +85,8 @@ def test_netlists_of_a_stage_give_every_output_of_the_verilog(fold, tmp_path):
     fold = replace(fold, pe=3, simd=4, memory="block")
     absorbed, different, moving = compare(tmp_path, generate(graph, Plan(layers={"fc": fold})).verilog())
     assert (absorbed.left, absorbed.lookups > 10) == ({}, True)
-    assert (different, moving > 1000) == (0, True)
+    # A serial stage takes up to four slots, one for each plane, where a mac stage takes one.
+    assert (different, moving > (1000 if fold.engine == "mac" else 250)) == (0, True)
 
 
 def compare(folder: Path, verilog: str) -> tuple[Absorbed, int, int]:
