@@ -146,9 +146,10 @@ def measure_layers(
 ) -> dict[str, Area]:
     """The area of ``layers`` alone, each mapped by itself, as `synthesize` has it; files go to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
+    part = find_device(device)
     (folder / DESIGN).write_text(text := move_contents(verilog, folder))
-    (folder / adders.FILE).write_text(adders.TECHMAP)
-    return _measure_layers(_Job(text, top, find_device(device), folder, tuple(layers), True, 1, timeout_s))
+    (folder / adders.FILE).write_text(adders.techmap_of(part.family))
+    return _measure_layers(_Job(text, top, part, folder, tuple(layers), True, 1, timeout_s))
 
 
 def _open_work(folder: Path) -> Path:
