@@ -6,7 +6,7 @@ import pytest
 
 from board_designs import Multiplier, Reader, Readers, convert
 from espalier.boards.area import Area
-from espalier.boards.synth import read_synth_report, synthesize
+from espalier.boards.synth import measure_layers, read_synth_report, synthesize
 from espalier.errors import BuildError, PlanError, ToolError
 
 pytestmark = pytest.mark.synth
@@ -29,6 +29,10 @@ def test_area_is_told_in_total_and_by_layer(placed):
     # The reset of the slow one goes to the flip-flops' own reset input.
     assert report.area == Area(lut=0, carry=0, lutram=0, ff=36 + 9, bram=2, dsp=0)
     assert report.layers == {"fast": Area(ff=36, bram=1), "slow": Area(ff=9, bram=1)}
+
+
+def test_layers_measured_apart_have_the_same_area(placed, verilog, tmp_path):
+    assert measure_layers(verilog, "top", "ecp5-25k", tmp_path, ("fast", "slow")) == placed[1].layers
 
 
 def test_registers_behind_block_rams_are_absorbed_or_named(placed):
