@@ -10,11 +10,12 @@ all figures, the registers around the design of none.
 """
 
 import argparse
-import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from peers_work import build_graph, read_works
 
 from espalier.boards.synth import synthesize
 from espalier.hw.design import Design, generate
@@ -22,34 +23,11 @@ from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
 from espalier.hw.spatial import SpatialStage
 from espalier.ir.dense import Dense
-from espalier.ir.graph import Graph, Input, IntType, Node, Output, TensorType
-from espalier.ir.narrow_types import narrow_types
+from espalier.ir.graph import Graph
 from espalier.ir.onnx_import import import_onnx
-from espalier.ir.requantize import Requantize
 from espalier.ir.simplify import simplify
 
 HEADER = "work weights  sums  cells depth | seconds cycles |  LUT4 CCU2C   LUT LUTRAM    FF |  COMB best MHz  seeds"
-
-
-def read_network(path: Path, work: str) -> Graph:
-    """Layers with random weights; behind all but the last: ReLU, a shift to the right and a clip."""
-    arrays = np.load(path)
-    meta = json.loads(str(arrays["meta"]))[work]
-    low, high = meta["in_range"]
-    names = sorted(name for name in arrays if name.startswith(f"{work}_w"))
-    inputs = arrays[names[0]].shape[0]
-    x = Input("x", TensorType((inputs,), IntType.of_range(low, high)), (inputs,))
-    nodes: list[Node] = []
-    wide, source = IntType(62, signed=True), "x"
-    for number, (name, shift) in enumerate(zip(names, meta["shift"], strict=True)):
-        nodes.append(Dense(source := f"fc{number}", (nodes[-1].name if nodes else "x",), wide, arrays[name].T))
-        if shift is not None:
-            outputs = arrays[name].shape[1]
-            ones, zeros = np.ones(outputs, np.int64), np.zeros(outputs, np.int64)
-            top = (1 << meta["act_bits"]) - 1
-            clip = Requantize(f"clip{number}", (source,), IntType(meta["act_bits"]), ones, zeros, shift, 0, top)
-            nodes.append(clip)
-    return narrow_types(Graph((x,), tuple(nodes), (Output("y", source, (arrays[names[-1]].shape[1],)),), work))
 
 
 def build(graph: Graph, clock_mhz: float) -> tuple[Design, float, str]:
@@ -95,8 +73,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for logs and netlists")
     options = parser.parse_args()
     print(HEADER)
-    for work in options.works:
-        measure(read_network(options.matrices, work), options)
+    for name in options.works:
+        measure(replace(build_graph(read_works(options.matrices)[name]), name=name), options)
     if options.unsw:
         measure(simplify(import_onnx(options.unsw, input_type="bipolar").graph), options)
 
