@@ -29,7 +29,7 @@ SMALL = 15
 # Features that make a resource; of lookup tables all those that make no other one.
 REGISTERS = (
     "register", "delayed", "delays", "block_read", "product_register", "masked", "decoded", "pads", "pools", "argmaxes",
-    "parallels", "windows", "ends", "serials", "popcounts", "spatials",
+    "parallels", "windows", "serials", "popcounts", "spatials",
 )  # fmt: skip
 NO_LOGIC = ("bram", "dsp", "register", "delayed", "block_read", "dpr", "ram", "product_register")
 MOST, MOST_OF_A_PART = 3.0, 60.0

@@ -54,19 +54,20 @@ class AdderGraph:
         return (np.where(self.node[:, None] < 0, 0, made) + self.constants[:, None]).T
 
 
-def build_adder_graph(weights: Ints, reach: Bounds, levels: int = 1) -> AdderGraph:
+def build_adder_graph(weights: Ints, reach: Bounds, levels: int = 1, after: int = 0) -> AdderGraph:
     """The graph of ``weights`` (outputs, inputs) for inputs within ``reach``.
 
-    Its depth, the sums on the longest way, is the least multiple of ``levels`` that the longest row allows. Several
-    ways to choose what is shared are tried where that takes no time, and the graph of fewest cells is kept.
+    Its depth, the sums on the longest way, and ``after`` are together the least multiple of ``levels`` that the longest
+    row allows. Several ways to choose what is shared are tried where that takes no time, and the graph of fewest cells
+    is kept.
     """
     digits = sum(int((part >> place & 1).sum()) for part in signed_digits(weights) for place in range(63))
     tries = IDLENESS if digits <= MOST_DIGITS_TRIED else IDLENESS[:1]
-    graphs = [_build(weights, reach, levels, idleness) for idleness in tries]
+    graphs = [_build(weights, reach, levels, after, idleness) for idleness in tries]
     return min(graphs, key=lambda graph: int(graph.cells.sum()))
 
 
-def _build(weights: Ints, reach: Bounds, levels: int, idleness: int) -> AdderGraph:
+def _build(weights: Ints, reach: Bounds, levels: int, after: int, idleness: int) -> AdderGraph:
     from .share_sums import share, sum_row  # loads numba
 
     fixed, span = reach.low == reach.high, reach.high - reach.low
@@ -74,7 +75,7 @@ def _build(weights: Ints, reach: Bounds, levels: int, idleness: int) -> AdderGra
     unlike, row_of, shift, sign = _find_unlike_rows(np.where(fixed, 0, weights))
     rows, sums, coefficients = _begin(unlike, span)
     needed = max((int(weight - 1).bit_length() for weight in rows.weight), default=0)
-    most = 1 << levels * -(-needed // levels)
+    most = 1 << levels * -(-(needed + after) // levels) - after
     coefficients = share(rows, sums, coefficients, span, most, idleness)
     ending = int(np.maximum(rows.length - 1, 0).sum())
     coefficients = np.concatenate([coefficients[: sums.count[0]], np.zeros((ending, len(span)), np.int64)])

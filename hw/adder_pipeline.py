@@ -66,16 +66,25 @@ class Output:
 
 class AdderPipeline(wiring.Component):
     """``graph`` for a vector a cycle: ``x``, all inputs of ``x_type``, gives ``y``, all outputs plus ``starts`` as
-    ``y_type``, ``cycles`` later; ``levels`` sums between registers, the first of which is behind the inputs."""
+    ``y_type``, ``cycles`` later; ``levels`` sums between registers.
 
-    def __init__(self, graph: AdderGraph, x_type: IntType, starts: Ints, y_type: IntType, levels: int):
+    after: of these, what follows ``y`` takes the place of so many, up to a register of its own; with 0, ``y`` comes out
+    of registers. is_held: ``x`` comes out of registers; if not, it goes into some at first.
+    """
+
+    def __init__(
+        self, graph: AdderGraph, x_type: IntType, starts: Ints, y_type: IntType, levels: int, after: int = 0, *,
+        is_held: bool = False,
+    ):  # fmt: skip
         self._graph, self._levels, self._y_type = graph, levels, y_type
-        self._starts, self._x_type = starts, x_type
-        self.cycles = 1 + self._stage(max((output.level for output in self._outputs), default=0))
+        self._starts, self._x_type, self._is_held = starts, x_type, is_held
+        self._last = self._stage(max((output.level for output in self._outputs), default=0) + after)
+        self._is_registered = after == 0
+        self.cycles = self._last - int(is_held) + int(self._is_registered)
         super().__init__({"x": In(graph.inputs * x_type.bits), "y": Out(len(starts) * y_type.bits)})
 
     def _stage(self, level: int) -> int:
-        """The registers between the inputs' own and a sum so deep."""
+        """The registers before a sum so deep, those of the inputs among them."""
         return -(-level // self._levels)
 
     @cached_property
@@ -137,6 +146,21 @@ class AdderPipeline(wiring.Component):
                     last[operand] = max(last[operand], self._stage(int(graph.depth[node])))
         return last
 
+    @property
+    def held_bits(self) -> int:
+        """Bits of all registers."""
+        waits = sum(self._waits(output) for output in self._outputs) * self._y_type.bits
+        uses = zip(self._stored, self._last_uses(), strict=True)
+        return waits + sum(one.bits * (last - self._begin(node)) for node, (one, last) in enumerate(uses) if last >= 0)
+
+    def _begin(self, node: int) -> int:
+        """The stage in which a node's value comes without a register."""
+        return self._stage(int(self._graph.depth[node])) if node >= self._graph.inputs else int(self._is_held)
+
+    def _waits(self, output: Output) -> int:
+        """The registers behind an output."""
+        return self._last - self._stage(output.level) + int(self._is_registered) if output.operands else 0
+
     def elaborate(self, platform):
         m = Module()
         graph, bits = self._graph, self._y_type.bits
@@ -146,15 +170,14 @@ class AdderPipeline(wiring.Component):
         for node in range(len(graph.depth)):
             values.append(held := {})
             if last[node] >= 0:
-                stage = self._stage(int(graph.depth[node]))
+                stage = self._begin(node)
                 held[stage] = self._input(node) if node < graph.inputs else self._sum(m, node, stage, values)
                 for later in range(stage, last[node]):
                     held[later + 1] = delay(m, held[later], 1, f"node_{node}_{later}")
         for row, output in enumerate(self._outputs):
             stage = self._stage(output.level)
             value = self._sum_output(m, row, output, stage, values)
-            waits = self.cycles - stage if output.operands else 0
-            m.d.comb += self.y.word_select(row, bits).eq(delay(m, value, waits, f"output_{row}"))
+            m.d.comb += self.y.word_select(row, bits).eq(delay(m, value, self._waits(output), f"output_{row}"))
         return m
 
     def _input(self, node: int) -> Bits:

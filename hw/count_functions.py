@@ -50,7 +50,7 @@ class _Thresholds:
         self.type = IntType.of_range(
             int(rows.min()), int(rows.max()) if self.steps <= MOST_COMPARATORS else highest + 1
         )
-        self.x_bits, self.y_bits = max(x_type.bits, self.type.bits), node.result.bits
+        self.stream_bits, self.x_bits, self.y_bits = x_type.bits, max(x_type.bits, self.type.bits), node.result.bits
 
     def count(self, lanes: int, groups: int) -> Counted:
         groups = 1 if self.is_one_row else groups
@@ -61,11 +61,20 @@ class _Thresholds:
         lead = read_cycles(groups, choose_style(groups, lanes * self.steps * self.type.bits))
         found = features(register=lanes * self.steps)
         if not self.is_zero:
-            one = comparator(self.x_bits) if groups > 1 else chain("constant", self.x_bits)
-            found = found + many(one, lanes * self.steps)
+            found = found + many(self._comparator(groups), lanes * self.steps)
         if cycles == 2:
             found = found + features(register=lanes * self.y_bits, decoded=lanes * self.y_bits)
         return Counted(found + rom(groups, lanes * self.steps * self.type.bits), cycles, lead)
+
+    def _comparator(self, groups: int) -> Features:
+        """With one of so many constants: of few bits it is a table, with one constant a cascade of gates."""
+        if groups == 1:
+            return features(rom4=-(-(self.stream_bits - 1) // 3), rom6=-(-(self.stream_bits - 1) // 5))
+        # Bits of few words are functions of few: of two words all are the same, or each other's opposite.
+        told = min(self.type.bits, 1 if groups == 2 else 3 if groups == 3 else 7)
+        if (inputs := self.stream_bits + told) <= 6:
+            return features(rom4=1 << max(0, inputs - 4), rom6=1)
+        return comparator(self.x_bits)
 
     def _search(self, lanes: int, groups: int) -> Counted:
         bits, parts, cycles, lead = self.steps.bit_length(), [], 0, 0

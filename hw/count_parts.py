@@ -24,7 +24,7 @@ CHAINS = ("add", "compare", "constant", "count", "level", "point", "accumulate",
 
 ENGINES = (
     "serials", "serial_kept", "shifted", "popcounts", "planar", "near", "far", "packed", "packed_pairs", "packed_fours",
-    "spatials", "cells", "short_cells", "cell_sums", "ends", "cells_pairs", "cells_fours",
+    "spatials", "cells", "short_cells", "cell_sums", "cells_pairs", "cells_fours",
 )  # fmt: skip
 
 FEATURES = (

@@ -1,53 +1,36 @@
-"""What a stage of the spatial engine is made of: its adder graph says so itself."""
+"""What a stage of the spatial engine is made of: its adder graphs and their pipeline say so themselves."""
 
 from functools import lru_cache
 
-import numpy as np
-
-from ..ir.graph import Bounds
-from .adder_graph import AdderGraph, build_adder_graph
+from ..ir.requantize import Requantize
 from .count_mac import Sums
-from .count_parts import Features, features, queue, registers
+from .count_parts import NOTHING, Features, add_all, features, queue
 from .plan import LayerPlan
-from .spatial import LEVELS
+from .spatial import SpatialLayer, pipeline_of
 
 
 def count_spatial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     """The stage with a queue of ``depth``; None: as deep as its own pace needs."""
-    found, cycles = _adders(sums)
-    finish = sums.finish.count(sums.outputs)
-    latency = max(cycles, finish.lead) + finish.cycles + 1
-    found = found + finish.features + features(register=latency - 1, spatials=1)
-    found = found + registers(sums.product.x_type.bits * sums.positions * sums.channels, max(1, finish.lead - cycles))
+    found, latency = _pipeline(sums)
     return found + queue(depth or latency + 1, sums.outputs * sums.finish.y_type.bits)
 
 
 @lru_cache(maxsize=1000)
-def _adders(sums: Sums) -> tuple[Features, int]:
-    graph = _graph(sums)
-    cells = graph.cells[graph.cells > 0]
-    bits = np.array([int(value).bit_length() for value in graph.high - graph.low])
-    stage, last = -(-graph.depth // LEVELS), _last_stage(graph)
-    held = int((bits * np.maximum(0, last - stage)).sum())
-    ends = sums.outputs * sums.finish.x_type.bits
+def _pipeline(sums: Sums) -> tuple[Features, int]:
+    """All but the queue, and the cycles up to its end."""
+    layers = pipeline_of([sums.product])
+    latency = sum(layer.cycles for layer in layers) + 1
+    y_bits = sums.outputs * sums.finish.y_type.bits
+    is_clipped = isinstance(sums.product.function, Requantize)
+    way_out = features(register=y_bits, limited=y_bits) if is_clipped else sums.finish.count(sums.outputs).features
+    found = add_all(map(_adders, layers)) + (way_out if sums.product.function else NOTHING)
+    return found + features(register=latency - 1, spatials=1), latency
+
+
+def _adders(layer: SpatialLayer) -> Features:
+    cells = layer.graph.cells[layer.graph.cells > 0]
     short = int(cells[cells <= 4].sum())
     return features(
-        cells=int(cells.sum()) - short, short_cells=short, cell_sums=len(cells), register=held + ends, ends=ends,
+        cells=int(cells.sum()) - short, short_cells=short, cell_sums=len(cells), register=layer.sums.held_bits,
         cells_pairs=float((-(-cells[cells > 4] // 2)).sum()), cells_fours=float((-(-cells[cells > 2] // 4)).sum()),
-    ), 1 + int(stage.max())  # fmt: skip
-
-
-def _graph(sums: Sums) -> AdderGraph:
-    product = sums.product
-    inputs = sums.positions * sums.channels
-    reach = Bounds(*(np.tile(ends, inputs // len(ends)) for ends in (product.reach.low, product.reach.high)))
-    return build_adder_graph(product.weights.reshape(sums.outputs, inputs), reach)
-
-
-def _last_stage(graph: AdderGraph) -> np.ndarray:
-    """(nodes,), the register stage of the last sum that reads each node."""
-    stage = -(-graph.depth // LEVELS)
-    last = stage.copy()
-    np.maximum.at(last, graph.first, stage[graph.inputs :])
-    np.maximum.at(last, graph.second, stage[graph.inputs :])
-    return last
+    )  # fmt: skip

@@ -11,8 +11,8 @@ from .estimate import estimate, total
 from .planning import Planning
 from .resources import Resources
 
-ROUNDS = 4
-"""How often a plan is made again, with limits lower by what the design before took beyond its plan."""
+ROUNDS = 10
+"""How often a plan is made again, with limits lower by the most that a design before took beyond its plan."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Fitted:
 
 def fit(planning: Planning, fps: float | None = None) -> Fitted:
     """The plan for ``fps``, else the fastest; raises PlanError where none fits."""
-    limits, tried = planning.budget, planning
+    limits, tried, most = planning.budget, planning, dict.fromkeys(KINDS, 0)
     for _ in range(ROUNDS):
         chosen = tried.fastest() if fps is None else tried.at_rate(fps)
         design = generate(tried.graph, tried.plan_of(chosen))
@@ -38,8 +38,8 @@ def fit(planning: Planning, fps: float | None = None) -> Fitted:
         over = limits.exceeded(taken)
         if not over:
             return Fitted(tried, chosen, design, stages, taken)
-        more = {kind: max(0, getattr(taken, kind) - getattr(chosen.spent, kind)) for kind in KINDS}
-        tried = planning.lowered(Spent(**more))
+        most = {kind: max(more, getattr(taken, kind) - getattr(chosen.spent, kind)) for kind, more in most.items()}
+        tried = planning.lowered(Spent(**most))
     lacking = " and ".join(f"{ceil(more):,} {NAMES[kind]}" for kind, more in over.items())
     raise PlanError(
         f"the plan of {planning.describe(chosen)} fits but for its queues, which take {lacking} too many; give more of "

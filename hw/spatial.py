@@ -18,36 +18,47 @@ from .stage import Stage
 from .stream import Beats, split
 from .timing import Schedule
 
-# Sums between two registers.
+# Sums between two registers, and of how many of them a clip is worth.
 LEVELS = 2
+CLIP = 1
 
 
 class SpatialLayer:
-    """One product and the function of its sums, a vector a cycle: takes it ``cycles`` before it gives ``y_type``s."""
+    """One product and the function of its sums, a vector a cycle: takes it ``cycles`` before it gives ``y_type``s, out
+    of registers. is_held: what it takes comes out of registers as well."""
 
-    def __init__(self, product: Product):
+    def __init__(self, product: Product, *, is_held: bool):
         outputs, positions, channels = product.weights.shape
         self._x_type, self.inputs, self.outputs = product.x_type, positions * channels, outputs
-        weights = product.weights.reshape(outputs, -1)
+        weights, after = product.weights.reshape(outputs, -1), 0
         reach = Bounds(*(np.tile(ends, self.inputs // len(ends)) for ends in (product.reach.low, product.reach.high)))
         if isinstance(product.function, Requantize):
             rows = shift_rows(product.function, weights, product.sums)
             weights, starts, self._way_out = rows.rows, rows.starts, ShiftClip(product.function, rows)
+            after = CLIP
         else:
             starts, function, sums = begin(product.function, np.zeros(outputs, np.int64), product.sums)
             self._way_out = Finish(function, outputs, sums, product.result)
-        self.graph = build_adder_graph(weights, reach, LEVELS)
-        self._sums = AdderPipeline(self.graph, product.x_type, starts, self._way_out.x_type, LEVELS)
+        self.graph = build_adder_graph(weights, reach, LEVELS, after)
+        self.sums = AdderPipeline(
+            self.graph, product.x_type, starts, self._way_out.x_type, LEVELS, after, is_held=is_held
+        )
         # A function may count its groups, of which there is one, before it has the sums.
-        self._summed = max(self._sums.cycles, self._way_out.lead)
+        self._summed = max(self.sums.cycles, self._way_out.lead)
         self.cycles, self.y_type = self._summed + self._way_out.cycles, self._way_out.y_type
 
     def build(self, m: Module, x: Value, done: Sequence[Value]) -> Value:
         """done: whether a vector has come so far, from that of ``x`` on."""
-        m.submodules.sums = sums = self._sums
+        m.submodules.sums = sums = self.sums
         m.d.comb += sums.x.eq(delay(m, x, self._summed - sums.cycles, "waiting"))
         totals = split(sums.y, self.outputs, self._way_out.x_type)
         return Value.cast(Cat(*self._way_out.build(m, totals, done[self._summed - self._way_out.lead :])))
+
+
+def pipeline_of(products: Sequence[Product]) -> list[SpatialLayer]:
+    """One behind the other."""
+    parts = [part for product in products for part in split_multiplication(product)]
+    return [SpatialLayer(part, is_held=number > 0) for number, part in enumerate(parts)]
 
 
 class SpatialStage(Stage):
@@ -55,7 +66,7 @@ class SpatialStage(Stage):
     a vector. The products are one pipeline: no queue lies between them."""
 
     def __init__(self, products: Sequence[Product]):
-        self._layers = [SpatialLayer(part) for product in products for part in split_multiplication(product)]
+        self._layers = pipeline_of(products)
         # One cycle more: the queue's own.
         self.latency = sum(layer.cycles for layer in self._layers) + 1
         every = np.ones(products[0].pixels, bool)

@@ -43,15 +43,15 @@ def test_ranges_are_those_that_occur():
     assert graph.high.tolist() == [value.max() for value in values]
 
 
-@pytest.mark.parametrize("levels", range(1, 5))
-def test_depth_is_bounded(levels):
+@pytest.mark.parametrize("levels, after", [(1, 0), (2, 0), (3, 0), (4, 0), (2, 1), (3, 2)])
+def test_depth_is_bounded(levels, after):
     weights = np.random.default_rng(levels).integers(-8, 8, (16, 24))
     digits = [sum(int(value).bit_count() for part in signed_digits(row) for value in part) for row in weights]
     needed = (max(digits) - 1).bit_length()
-    graph = build_adder_graph(weights, reach(24), levels)
+    graph = build_adder_graph(weights, reach(24), levels, after)
     places = zip(graph.first, graph.second, graph.depth[24:], strict=True)
     assert all(depth == max(graph.depth[first], graph.depth[second]) + 1 for first, second, depth in places)
-    assert graph.depth.max() <= levels * -(-needed // levels) < needed + levels
+    assert graph.depth.max() <= levels * -(-(needed + after) // levels) - after < needed + levels
 
 
 def test_digits_have_no_neighbours():

@@ -91,6 +91,19 @@ def test_layers_in_a_row_are_one_stage(stall):
     assert list(design.stages) == ["fc0"]
 
 
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+@pytest.mark.parametrize("inputs, cycles", [(8, 3 + 2 + 1), (9, 4 + 2 + 1)])
+def test_a_clip_shares_its_cycle_with_a_sum(inputs, cycles, stall):
+    # Behind a register for the inputs, a row takes 3 sums, or 4, and its clip the place of one, two in a cycle; the
+    # second layer 4 sums, and no register in front of them; the queue a cycle.
+    graph = dense_graph(10, inputs, [1])
+    scaled = {"multiplier": np.ones(10, int), "addend": np.arange(10), "shift": 2, "low": 0, "high": 15}
+    graph = append(graph, Requantize, "clip", None, **scaled)
+    graph = append(graph, Dense, "fc2", None, weights=np.ones((3, 10), int))
+    design = assert_exact(graph, spatial(fc1=(10, inputs), fc2=(3, 10)), random_frames(graph, 9), stall)
+    assert design.stages["fc1"].latency == cycles
+
+
 def test_layers_of_another_engine_or_with_another_reader_stay_apart():
     rng = np.random.default_rng(5)
     graph = add_dense(add_dense(add_dense(empty_graph((5,)), rng, 6, 3), rng, 4, 2), rng, 3, 2)

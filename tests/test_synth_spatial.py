@@ -17,18 +17,18 @@ from netlists import run
 pytestmark = pytest.mark.synth
 
 
-def make(weights, x_type, starts, levels):
+def make(weights, x_type, starts, levels, after=0, *, is_held=False):
     """The pipeline, the graph it is made of, and the type of its outputs."""
     inputs = weights.shape[1]
     reach = Bounds(np.full(inputs, x_type.low), np.full(inputs, x_type.high))
-    graph = build_adder_graph(weights, reach, levels)
+    graph = build_adder_graph(weights, reach, levels, after)
     ends = [
         np.where(weights < 0, high, low) * weights
         for low, high in ((x_type.low, x_type.high), (x_type.high, x_type.low))
     ]
     low, high = (end.sum(axis=1) + starts for end in ends)
     y_type = IntType.of_range(int(low.min()), int(high.max()))
-    return AdderPipeline(graph, x_type, starts, y_type, levels), graph, y_type
+    return AdderPipeline(graph, x_type, starts, y_type, levels, after, is_held=is_held), graph, y_type
 
 
 def synthesize(pipeline, folder):
@@ -46,16 +46,21 @@ def to_bits(codes, bits):
 
 
 @pytest.mark.parametrize(
-    "x_type, levels, starts",
-    [(IntType(4), 2, 0), (IntType(4, True), 1, 1), (IntType(2), 3, 1), (IntType(1), 2, 0)],
+    "x_type, levels, after, is_held, starts",
+    [
+        (IntType(4), 2, 0, False, 0),
+        (IntType(4, True), 1, 0, True, 1),
+        (IntType(2), 3, 1, True, 1),
+        (IntType(1), 2, 1, False, 0),
+    ],
     ids=str,
 )
-def test_netlist_gives_every_output_in_its_cycle(x_type, levels, starts, tmp_path):
+def test_netlist_gives_every_output_in_its_cycle(x_type, levels, after, is_held, starts, tmp_path):
     rng = np.random.default_rng(levels)
     weights = rng.integers(-8, 8, (9, 16)) * (rng.random((9, 16)) < 0.8)
     weights[3], weights[5] = 0, -2 * weights[4]
     offsets = starts * rng.integers(-99, 99, 9)
-    pipeline, _, y_type = make(weights, x_type, offsets, levels)
+    pipeline, _, y_type = make(weights, x_type, offsets, levels, after, is_held=is_held)
     module, absorbed = synthesize(pipeline, tmp_path)
     assert absorbed.sums > 5
     x = rng.integers(x_type.low, x_type.high, (20, 50, 16), endpoint=True)
