@@ -45,8 +45,8 @@ PULL = 0.3
 Fit = dict[str, dict[str, float]]
 
 ONLY = {
-    "ecp5": {"no_logic": ("deep6", "rom6", "logic6", "delays"), "chains": "_pairs", "memories": ("dpr",)},
-    "xc7": {"no_logic": ("deep4", "rom4", "logic4"), "chains": "_fours", "memories": ("ram", "delays")},
+    "ecp5": {"no_logic": ("deep6", "rom6", "logic6", "delays", "chosen6"), "chains": "_pairs", "memories": ("dpr",)},
+    "xc7": {"no_logic": ("deep4", "rom4", "logic4", "chosen4"), "chains": "_fours", "memories": ("ram", "delays")},
 }
 
 
@@ -125,7 +125,7 @@ def fit(family: str, rows: list[Row], prior: Fit | None = None) -> Fit:
 def translate(ecp5: Fit) -> Fit:
     """What 7-series is taken for where too little was measured: the same, but for tables of six inputs and carry cells
     of four bits."""
-    names = {"rom4": "rom6", "deep4": "deep6", "deeper4": "deeper6", "logic4": "logic6"}
+    names = {name: name.replace("4", "6") for name in ("rom4", "deep4", "logic4", "chosen4")}
     logic = {names.get(name, name): value for name, value in ecp5["lut"].items()}
     carry = {name.replace("_pairs", "_fours"): value for name, value in ecp5["carry"].items()}
     return {"lut": logic, "carry": carry, "lutram": {"ram": 1.0}, "ff": ecp5["ff"]}
@@ -159,6 +159,8 @@ def print_check(samples: Path, worst: int) -> None:
         print_errors("lookup tables", all_luts(family, predicted), all_luts(family, measured))
         large = all_luts(family, measured) >= 100
         print_errors("  of 100 and more", all_luts(family, predicted[large]), all_luts(family, measured[large]))
+        found, taken = (add_by_design(kept, all_luts(family, areas)) for areas in (predicted, measured))
+        print_errors("  of whole designs", found, taken)
         print_errors("flip-flops", predicted[:, 3], measured[:, 3])
         for place, name in ((4, "block RAMs"), (5, "DSP blocks")):
             exact = int((np.round(predicted[:, place]) == measured[:, place]).sum())
@@ -173,5 +175,12 @@ def print_errors(name: str, predicted: NDArray[np.float64], measured: NDArray[np
     errors = np.abs(predicted - measured) / np.maximum(1, measured)
     print(
         f"  {name:<20} median {np.median(errors):.1%}, nine of ten under {np.quantile(errors, 0.9):.1%}, "
-        f"worst {errors.max():.1%} ({len(errors)} stages)"
+        f"worst {errors.max():.1%}; {int((errors > 0.25).sum())} of {len(errors)} above 25 %"
     )
+
+
+def add_by_design(rows: list[Row], amounts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sums over the stages of each specification."""
+    designs = [json.dumps(row.spec, sort_keys=True) for row in rows]
+    places = {design: place for place, design in enumerate(dict.fromkeys(designs))}
+    return np.bincount([places[design] for design in designs], amounts)

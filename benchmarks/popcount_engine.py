@@ -2,12 +2,15 @@
 
     python benchmarks/popcount_engine.py --binary -o build/popcount
     python benchmarks/popcount_engine.py --against -o build/popcount
+    python benchmarks/popcount_engine.py --filled 6 -o build/popcount
     python benchmarks/popcount_engine.py --network ../shared/models/TFC_2W2A.onnx -o build/popcount
 
 A binary operation is an AND or XNOR of two bits, or an addition of its result: two for each product of a bit of a
 weight and a bit of an input. GOPS are those of every cycle at the clock rate that nextpnr found, without weighting;
 GOPS/kLUT divides them by the TRELLIS_COMB of the whole stage: control, input buffer and queue included, and the
-weights too where they are in LUTs. Random weights; the sums leave as they are, queues of 4.
+weights too where they are in LUTs. Random weights; the sums leave as they are, queues of 4. --filled: so many binary
+layers of 128 x 128 in a row fill a device, 1,024 products a cycle each, thresholds included; GOPS/kLUT are also told of
+all LUTs that the device has.
 """
 
 import argparse
@@ -16,8 +19,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from calibration_stages import Growing
 from mac_engine import build_stage, random_weights
 
+from espalier.boards.devices import find_device
 from espalier.boards.synth import SynthReport, synthesize
 from espalier.hw.design import Design, generate
 from espalier.hw.folding_file import read_folding
@@ -26,8 +31,9 @@ from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
 from espalier.hw.planner import plan
 from espalier.hw.queues import analyse
+from espalier.ir.dense import Dense
 from espalier.ir.execute import execute
-from espalier.ir.graph import Graph
+from espalier.ir.graph import Graph, Input, IntType, Output, TensorType
 from espalier.ir.onnx_import import import_onnx
 from espalier.ir.simplify import simplify
 from espalier.sim.simulate import simulate
@@ -97,6 +103,34 @@ def describe(row: Row, cycles: int, products: int, report: SynthReport) -> str:
     )
 
 
+def build_layers(count: int, clock_mhz: float) -> Design:
+    """Binary layers of 128 x 128, one output bit a sum; the weights of the first are in block RAM, as many as an
+    ECP5-25 can feed."""
+    shape = (128,)
+    start = Graph((Input("x", TensorType(shape, IntType(1)), shape),), (), (Output("y", "x", shape),), "layers")
+    growing, layers = Growing(start, np.random.default_rng(0)), {}
+    for number in range(count):
+        growing.append(f"fc{number}", Dense, weights=random_weights(128, 128, 1))
+        growing.apply(f"act{number}", "threshold", 1)
+        layers[f"fc{number}"] = LayerPlan("popcount", 8, 128, "lut", "block" if number == 0 else "lut")
+    return generate(growing.graph, Plan(clock_mhz=clock_mhz, layers=layers))
+
+
+def measure_filled(options: argparse.Namespace) -> None:
+    name = options.device or "ecp5-25k"
+    design = build_layers(options.filled, options.clock_mhz)
+    report = synthesize(
+        design.verilog(), design.top, name, options.output / f"filled_{options.filled}_{name}",
+        clock_mhz=options.clock_mhz, seeds=options.seeds, place=not options.area_only, timeout_s=7200.0,
+    )  # fmt: skip
+    gops, has = 2e-3 * 1024 * options.filled * (report.fmax_mhz or 0), find_device(name).lut
+    print(
+        f"{options.filled} layers of 128 x 128, 8 x 128: {report.area}, COMB {report.comb or 0} of {has}, "
+        f"{report.fmax_mhz or 0:.0f} MHz, {gops:,.0f} GOPS, {1000 * gops / report.lut:.0f} for 1,000 LUTs used, "
+        f"{1000 * gops / has:.0f} for 1,000 LUTs of the device"
+    )
+
+
 def with_engine(chosen: Plan, graph: Graph, engine: str) -> Plan:
     """The same folds with another engine."""
     matrices = {unit.name for unit in units(graph) if unit.kind in MATRICES}
@@ -163,6 +197,7 @@ def main() -> None:
     parser.add_argument("--binary", action="store_true", help="stages of one bit, GOPS per kLUT")
     parser.add_argument("--against", action="store_true", help="both engines at 1 x 1, 2 x 2 and 3 x 3 bits")
     parser.add_argument("--row", type=int, help="only this row of the table, from 0")
+    parser.add_argument("--filled", type=int, metavar="LAYERS", help="a device filled with binary layers")
     parser.add_argument("--network", type=Path, metavar="ONNX", help="a network of dense layers in both engines")
     parser.add_argument("--folding", type=Path, default=Path("examples/tfc-finn.json"))
     parser.add_argument(
@@ -175,8 +210,8 @@ def main() -> None:
     parser.add_argument("--area-only", action="store_true", help="do not place")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for logs and netlists")
     options = parser.parse_args()
-    if options.network:
-        measure_network(options)
+    if options.network or options.filled:
+        (measure_network if options.network else measure_filled)(options)
         return
     rows = (*(BINARY if options.binary else ()), *(AGAINST if options.against else ()))
     print(HEADER)

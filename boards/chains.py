@@ -39,11 +39,13 @@ SPARE = STOP
 
 @dataclass(frozen=True)
 class Chain:
-    """A carry chain as yosys made it: its cells, and the halves of the sum in it."""
+    """A carry chain as yosys made it: its cells, and the halves of the sum in it. ties: the nets that it reads, and the
+    cells that read its sum, directly or behind a register: what it should be placed near to."""
 
     cells: tuple[str, ...]
     halves: tuple[Half, ...]
     carries: bool
+    ties: frozenset[Bit] = frozenset()
 
 
 def pack_chains(module: Module) -> tuple[Module, int]:
@@ -79,8 +81,20 @@ def _find_sums(module: Module, readers: Readers) -> dict[tuple[str, int], list[C
             continue
         used.add(chain.cells[0])
         depth, carries = int(net["attributes"][SUM], 2), CARRIES in net["attributes"]
-        groups[name.rpartition(".")[0], depth].append(Chain(chain.cells, halves, carries))
+        ties = _find_ties(module, readers, halves)
+        groups[name.rpartition(".")[0], depth].append(Chain(chain.cells, halves, carries, ties))
     return groups
+
+
+def _find_ties(module: Module, readers: Readers, halves: Iterable[Half]) -> frozenset[Bit]:
+    ties: set[Bit] = set()
+    for half in halves:
+        ties |= {bit for bit in half.inputs if isinstance(bit, int)}
+        for cell, port in readers.get(half.total, ()) if half.total is not None else ():
+            is_register = cell and module["cells"][cell]["type"] == "TRELLIS_FF" and port == "DI"
+            behind = readers.get(module["cells"][cell]["connections"]["Q"][0], ()) if is_register else [(cell, port)]
+            ties |= {name for name, _ in behind if name}
+    return frozenset(ties)
 
 
 def _find_chains(module: Module, readers: Readers) -> Iterator[Chain]:
@@ -115,19 +129,21 @@ def _halves(cell: Module, readers: Readers) -> Iterator[Half]:
 
 
 def _pack(chains: Iterable[Chain]) -> list[list[Chain]]:
-    """Each into the first chain that has room."""
-    packed: list[list[Chain]] = []
-    lengths: list[int] = []
-    for chain in chains:
-        size = len(chain.halves)
-        needed = [length + size + int(others[-1].carries) for length, others in zip(lengths, packed, strict=True)]
-        place = next((place for place, length in enumerate(needed) if length <= LONGEST_CHAIN), None)
-        if place is None:
-            packed.append([chain])
-            lengths.append(size)
-        else:
-            packed[place].append(chain)
-            lengths[place] = needed[place]
+    """Chain by chain: the first sum that is left, then whichever fits and has most ties with those in it."""
+    left, packed = list(chains), []
+    while left:
+        taken = [left.pop(0)]
+        length, ties = len(taken[0].halves), set(taken[0].ties)
+        while True:
+            room = LONGEST_CHAIN - length - int(taken[-1].carries)
+            fitting = [place for place, chain in enumerate(left) if len(chain.halves) <= room]
+            if not fitting:
+                break
+            chosen = left.pop(max(fitting, key=lambda place: len(ties & left[place].ties)))
+            length += len(chosen.halves) + int(taken[-1].carries)
+            taken.append(chosen)
+            ties |= chosen.ties
+        packed.append(taken)
     return packed
 
 

@@ -153,6 +153,25 @@ class AdderPipeline(wiring.Component):
         uses = zip(self._stored, self._last_uses(), strict=True)
         return waits + sum(one.bits * (last - self._begin(node)) for node, (one, last) in enumerate(uses) if last >= 0)
 
+    @property
+    def sum_bits(self) -> list[int]:
+        """Of every sum that is built, in carry chains or, where it is of up to ``WIDEST_LOGIC`` bits, as logic."""
+        last, found = self._last_uses(), []
+        for node in range(self._graph.inputs, len(last)):
+            one, two, _ = self._operands(node, 1)
+            if last[node] >= 0 and two.shift < self._stored[one.node].bits:
+                found.append(self._stored[node].bits - two.shift)
+        return found + [self._y_type.bits - start for output in self._outputs if (start := self._start(output)) >= 0]
+
+    def _start(self, output: Output) -> int:
+        """The bits of an output below its sum, which pass by it; -1 where it needs none."""
+        width, constant, operands = self._y_type.bits, output.constant, output.operands
+        overlap = max(part.shift for part in operands) if len(operands) == 2 else width
+        if len(operands) == 2 and overlap >= min(part.shift + self._stored[part.node].bits for part in operands):
+            overlap = width
+        start = min(overlap, (constant & -constant).bit_length() - 1 if constant else width)
+        return start if operands and start < width else -1
+
     def _begin(self, node: int) -> int:
         """The stage in which a node's value comes without a register."""
         return self._stage(int(self._graph.depth[node])) if node >= self._graph.inputs else int(self._is_held)
@@ -207,16 +226,11 @@ class AdderPipeline(wiring.Component):
         return Cat(below[: two.shift], total)
 
     def _sum_output(self, m: Module, row: int, output: Output, stage: int, values: list[dict[int, Bits]]) -> Bits:
-        """The bits below the sum pass by it."""
-        width, constant = self._y_type.bits, output.constant
+        width, constant, start = self._y_type.bits, output.constant, self._start(output)
         fields = [Cat(Const(0, part.shift), self._field(part, stage, values)) for part in output.operands]
-        overlap = max(part.shift for part in output.operands) if len(fields) == 2 else width
-        if len(fields) == 2 and overlap >= min(len(field) for field in fields):
-            overlap = width
-        start = min(overlap, (constant & -constant).bit_length() - 1 if constant else width)
         fields = [_extend(field, width) for field in fields] or [Const(0, width)]
         one, two = fields[0], fields[1] if len(fields) == 2 else Const(0, width)
-        if not output.operands or start == width:
+        if start < 0:
             return (one | two | constant)[:width]
         total = Signal(width - start, name=f"total_{row}", attrs=_sum_attributes(output))
         m.d.comb += total.eq(_add(one[start:], two[start:], constant >> start))

@@ -77,26 +77,32 @@ class _Thresholds:
         return comparator(self.x_bits)
 
     def _search(self, lanes: int, groups: int) -> Counted:
-        bits, parts, cycles, lead = self.steps.bit_length(), [], 0, 0
+        """What depends on the group alone is the same in all lanes: its delays, and the bits of the first thresholds,
+        of which there are no more than functions of the group."""
+        bits, cycles, lead = self.steps.bit_length(), 0, 0
+        lane, shared = [], []
         for stage in range(bits):
             words = groups << stage
             style = choose_style(words, self.type.bits)
             read = read_cycles(words, style)
             lead = read if stage == 0 else lead
             waits = read if stage else 0
-            parts.append(rom(words, self.type.bits, style))
-            parts.append(comparator(self.x_bits) if words > 1 else chain("constant", self.x_bits))
-            if stage < bits - 1:
-                parts.append(registers(self.x_bits, waits + 1))
-                parts.append(registers(bits_of(groups), read + 1))
+            if stage or style == "block":
+                lane.append(rom(words, self.type.bits, style))
             else:
-                parts.append(registers(self.x_bits, waits))
-            parts.append(registers(stage, waits))
-            parts.append(features(register=stage + 1))
+                shared.append(rom(words, lanes * self.type.bits, style))
+            lane.append(comparator(self.x_bits) if words > 1 else chain("constant", self.x_bits))
+            if stage < bits - 1:
+                lane.append(registers(self.x_bits, waits + 1))
+                shared.append(registers(bits_of(groups), read + 1))
+            else:
+                lane.append(registers(self.x_bits, waits))
+            lane.append(registers(stage, waits))
+            lane.append(features(register=stage + 1))
             cycles += waits + 1
         if self.base:
-            parts.append(features(register=self.y_bits, decoded=self.y_bits))
-        return Counted(many(add_all(parts), lanes), cycles + int(self.base != 0), lead)
+            lane.append(features(register=self.y_bits, decoded=self.y_bits))
+        return Counted(many(add_all(lane), lanes) + add_all(shared), cycles + int(self.base != 0), lead)
 
 
 class _Requantizes:

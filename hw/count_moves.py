@@ -1,7 +1,7 @@
 """What the stages are made of that move pixels and channels: windows, padding, pools, converters, forks."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import gcd
 
 from ..ir.graph import TensorType
@@ -15,7 +15,7 @@ from .count_parts import (
     bits_of,
     block_ram,
     chain,
-    comparator,
+    contest,
     features,
     lut_ram,
     many,
@@ -23,7 +23,17 @@ from .count_parts import (
     registers,
     walk,
 )
-from .moves import beats_of_pixel, lanes_in_use, place_lanes, plan_moves, shift_lanes, use_padding
+from .moves import (
+    HELD,
+    Action,
+    Source,
+    beats_of_pixel,
+    lanes_in_use,
+    place_lanes,
+    plan_moves,
+    shift_lanes,
+    use_padding,
+)
 from .pool import Axis
 from .sliding import Sliding
 
@@ -169,7 +179,7 @@ def pool(
 def _accumulators(words: int, lanes: int, bits: int, is_max: bool, is_block: bool) -> Features:
     width = lanes * bits
     found = features(register=width, begun=width)
-    combined = comparator(bits) + features(mux=bits) if is_max and bits > 1 else adder(bits)
+    combined = contest(bits) + features(mux=bits) if is_max and bits > 1 else adder(bits)
     found = found + many(features(ripple=bits) if is_max and bits == 1 else combined, lanes)
     if words > 1:
         found = found + (block_ram(words, width) + registers(width, 3) if is_block else lut_ram(words, width))
@@ -177,8 +187,9 @@ def _accumulators(words: int, lanes: int, bits: int, is_max: bool, is_block: boo
 
 
 @lru_cache(maxsize=200_000)
-def _moves(made: int, pixels: int, lanes_in: int, read: int, read_pixels: int, lanes_out: int) -> tuple[float, ...]:
-    """Of a conversion: lanes held, sources to choose among beyond the first of each lane, slots of its table."""
+def _moves(made: int, pixels: int, lanes_in: int, read: int, read_pixels: int, lanes_out: int) -> tuple[int, ...]:
+    """Of a conversion: lanes held, lookup tables of four and of six inputs that choose a bit of each, flags that say
+    which slots load what, slots, lanes that are hidden at times."""
     if made == read:
         pixels = read_pixels = 1
     elif made % lanes_in == 0 == read % lanes_out:  # without a ragged beat, lanes are all that counts
@@ -195,11 +206,28 @@ def _moves(made: int, pixels: int, lanes_in: int, read: int, read_pixels: int, l
     beats, needed = use_padding(beats, needed, -made % lanes_in, lanes_out)
     moves = plan_moves(beats, needed)
     actions = shift_lanes(moves, needed, lanes_out) or place_lanes(moves, lanes_out)
-    kinds = list(dict.fromkeys(actions))
     lanes = len(actions[0].lanes)
-    sources = [{kind.lanes[lane] for kind in kinds} - {None} for lane in range(lanes)]
-    hidden = sum(any(kind.starts and kind.shown <= lane for kind in kinds) for lane in range(lanes_out))
-    return lanes, sum(max(0, len(found) - 1) for found in sources), len(actions), hidden, sum(map(len, sources))
+    choices = _choices(actions, lanes)
+    flags = {frozenset(slots) for found in choices for slots in found.values()}
+    values = [len(found) - ((HELD, lane) in found) for lane, found in enumerate(choices)]
+    hidden = sum(any(action.starts and action.shown <= lane for action in actions) for lane in range(lanes_out))
+    four, six = (sum(map(partial(_mux, inputs), values)) for inputs in (4, 6))
+    return lanes, four, six, len(flags), len(actions), hidden
+
+
+def _choices(actions: Sequence[Action], lanes: int) -> list[dict[Source, list[int]]]:
+    """For each lane, by what it becomes, the actions that make that of it; equal actions are one."""
+    found: list[dict[Source, list[int]]] = [{} for _ in range(lanes)]
+    for number, action in enumerate(dict.fromkeys(actions)):
+        for choices, source in zip(found, action.lanes):
+            if source is not None:
+                choices.setdefault(source, []).append(number)
+    return found
+
+
+def _mux(inputs: int, values: int) -> int:
+    """Lookup tables of so many inputs that choose one of so many bits, each with a flag if they are more than two."""
+    return int(values == 2) if values < 3 else -(-(2 * values - 1) // (inputs - 1))
 
 
 def convert(made: TensorType, lanes_in: int, read: TensorType, lanes_out: int, depth: int | None = None) -> Features:
@@ -208,12 +236,13 @@ def convert(made: TensorType, lanes_in: int, read: TensorType, lanes_out: int, d
     return _converter(found, made.dtype.bits, lanes_out, depth)
 
 
-def _converter(found: Sequence[float], bits: int, lanes_out: int, depth: int | None) -> Features:
-    lanes, choices, slots, hidden, sources = found
+def _converter(found: Sequence[int], bits: int, lanes_out: int, depth: int | None) -> Features:
+    lanes, four, six, flags, slots, hidden = found
+    place = bits_of(slots)
     counts = features(
-        register=lanes * bits + bits_of(int(slots)) + 3, slots=min(slots, 512),
-        chosen_lanes=choices * bits, sources=sources, masked=hidden * bits, converters=1,
-    ) + chain("count", bits_of(int(slots)))  # fmt: skip
+        register=lanes * bits + place + 3, chosen4=four * bits, chosen6=six * bits, flags=flags,
+        wide_flags=flags * max(0, place - 4), masked=hidden * bits, converters=1,
+    ) + chain("count", place)  # fmt: skip
     return counts + queue(depth or 3, lanes_out * bits)
 
 
@@ -224,11 +253,9 @@ def join(
     made = sum(source.channels for source in sources)
     parts = [_moves(source.channels, 1, count, source.channels, 1, lanes_out) for source, count in zip(sources, lanes)]
     whole = _moves(made, 1, max(lanes), result, 1, lanes_out) if made == result else parts[0]
-    slots = sum(part[2] for part in parts)
+    slots = sum(part[4] for part in parts)
     several = lanes_out * bits * (len(sources) - 1)
-    return _converter((whole[0], whole[1], slots, whole[3], whole[4]), bits, lanes_out, depth) + features(
-        chosen_lanes=several, joined=several
-    )
+    return _converter((*whole[:4], slots, whole[5]), bits, lanes_out, depth) + features(joined=several)
 
 
 def crop(shape: Sequence[int], beats: int, width: int, depth: int | None) -> Features:
@@ -249,11 +276,11 @@ def buffer_of_lines(counts: Sequence[int], places: int, width: int, depth: int |
 def argmax(channels: int, lanes: int, bits: int, y_bits: int, depth: int | None) -> Features:
     beats, levels = -(-channels // lanes), (lanes - 1).bit_length()
     index = bits_of(max(2, lanes))
-    found = walk(beats) + comparator(bits, lanes)
+    found = walk(beats) + contest(bits, lanes)
     entries = lanes
-    for _ in range(levels):
+    for level in range(levels):  # the lowest bit of a winner's number is the last comparison
         entries = -(-entries // 2)
-        found = found + features(register=entries * (bits + index), mux=entries * (bits + index))
+        found = found + features(register=entries * (bits + min(level + 1, index)), mux=entries * (bits + level))
     base = bits_of(max(2, beats * lanes))
     found = found + adder(base, 1 + (beats > 1)) + features(register=base + bits + y_bits + 4 + lanes * bits)
     found = (

@@ -32,11 +32,12 @@ FEATURES = (
     "register", "delayed", "delays", "block_read", "product_register",
     "dpr", "ram", "row_mux", "row_select",
     *(f"{kind}_{what}" for kind in CHAINS for what in ("long", "short", "tiny", "pairs", "fours")),
-    "ripple", "triples", "sixes", "gates", "inverted", "loose", "inverted_bits", "looked_up", "started",
+    "ripple", "contest", "triples", "sixes", "gates", "inverted", "loose", "loose_signs", "inverted_bits",
+    "looked_up", "started",
     "dsp_wide", "small_product", "product", "product_area", "limited", "decoded", "masked", "mux", "begun",
-    "rom4", "rom6", "deep4", "deep6", "deeper4", "deeper6", "logic4", "logic6", "block_word", "bank_mux",
-    "flag", "wraps", "loop", "loops", "picked", "ranks", "outside", "padded", "chosen", "choices", "chosen_lanes",
-    "sources", "slots", "joined", "held",
+    "rom4", "rom6", "deep4", "deep6", "logic4", "logic6", "block_word", "bank_mux",
+    "flag", "wraps", "loop", "loops", "picked", "ranks", "outside", "padded", "chosen", "choices",
+    "chosen4", "chosen6", "flags", "wide_flags", "joined", "held",
     *ENGINES,
     "winners", "levels", "queues", "deeps", "deep_bits", "stages", "windows", "parallels", "pads", "pools",
     "converters", "forks", "argmaxes",
@@ -94,6 +95,11 @@ def comparator(bits: int, count: float = 1) -> Features:
     return chain("compare", bits, count)
 
 
+def contest(bits: int, count: float = 1) -> Features:
+    """A comparison of two numbers of a stream, neither of which is a constant or one of a few."""
+    return comparator(bits, count) if bits > SHORTEST_CHAIN else features(contest=bits**2 / 2 * count)
+
+
 def bits_of(size: int) -> int:
     """Of a number from 0 to ``size`` - 1."""
     return max(0, (size - 1).bit_length())
@@ -141,10 +147,10 @@ def rom(words: int, width: float, style: str = "auto") -> Features:
 
 
 def _tables(columns: float, words: int) -> Features:
+    # Up to eight tables of four inputs, or four of six, join in multiplexers of their own.
+    joined4, joined6 = (columns * (-(-words // size) - 1) for size in (128, 256))
     four, six = _rows(columns, words, 16), _rows(columns, words, 64)
-    # Beyond eight tables of four inputs, or four of six, multiplexers are lookup tables too.
-    found = {"rom4": four, "rom6": six, "deep4": four * (words > 128), "deep6": six * (words > 256)}
-    return features(**found, deeper4=four * (words > 512), deeper6=six * (words > 1024))
+    return features(rom4=four, rom6=six, deep4=joined4, deep6=joined6)
 
 
 def _rows(columns: float, words: int, size: int) -> float:
@@ -153,7 +159,7 @@ def _rows(columns: float, words: int, size: int) -> float:
         return 0
     if words <= 4:  # most of the few functions of two inputs that there are need no more than a table in common
         return min(columns, 6.0)
-    return columns * -(-words // size)
+    return columns * -(-(words - 2) // size)
 
 
 @lru_cache(maxsize=100_000)
@@ -289,7 +295,7 @@ def count_up(bits: int) -> tuple[Features, Term, int]:
     sixes = -(-triples // 6)
     parts = [Term(0, min(6, triples - 6 * n)) for n in range(sixes)]
     twos = [Term(0, part.high, 1) for part in parts]
-    found = found + features(sixes=2 * sixes, register=sum(part.bits for part in (*parts, *twos)))
+    found = found + features(sixes=triples / 3, register=sum(part.bits for part in (*parts, *twos)))
     tree, total, cycles = add_up([*parts, *twos])
     return found + tree, total, cycles + 2
 

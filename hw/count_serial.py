@@ -2,6 +2,9 @@
 
 from functools import lru_cache
 
+import numpy as np
+
+from ..ir.graph import IntType
 from .count_mac import Sums, count_buffer
 from .count_parts import (
     NOTHING,
@@ -9,8 +12,10 @@ from .count_parts import (
     Term,
     add_up,
     adder,
+    bits_of,
     chain,
     count_up,
+    counter,
     features,
     many,
     queue,
@@ -18,6 +23,7 @@ from .count_parts import (
     rom,
     walk,
 )
+from .finish import begin
 from .memory import choose_style, read_cycles
 from .plan import LayerPlan
 from .serial_array import LEVELS_PER_REGISTER
@@ -47,7 +53,8 @@ def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     array, cycles = _array(sums, fold.simd, units, is_group_major)
     finish, bits = sums.finish.count(fold.pe), sums.finish.x_type.bits
     fetched = max(read, buffered + (read if is_kept else 0))
-    summed = fetched + cycles + 1 + (sums.start_bits > 0)
+    start_bits = _start_bits(sums)
+    summed = fetched + cycles + 1 + (start_bits > 0)
     latency = max(summed, finish.lead) + finish.cycles + 1
 
     found = walk(slots) + walk(groups) + rom(slots, width, style) + buffer + finish.features
@@ -55,11 +62,23 @@ def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     found = found + many(chain("accumulate", bits) + features(register=2 * bits, serial_kept=bits), fold.pe)
     if is_signed:
         found = found + features(inverted=units * lanes * x_bits, register=units * lanes * x_bits)
-    if sums.start_bits:
+    if start_bits:
         started = many(adder(bits) + features(register=bits), fold.pe)
-        found = found + rom(groups, sums.start_bits * fold.pe, "lut") + walk(1, groups) + started
+        found = found + rom(groups, start_bits * fold.pe, "lut") + walk(1, groups) + started
+    tiles = groups * beats
+    if is_group_major and slots % tiles:  # the issue controller has a table of how many slots each tile takes
+        found = found + rom(tiles, bits_of(units * planes) + 1, "lut") + counter(tiles)
     found = found + features(register=latency - 1, serials=1)
     return found + queue(depth or -(-(latency + 1) // max(1, slots // groups)), fold.pe * sums.finish.y_type.bits)
+
+
+@lru_cache(maxsize=1000)
+def _start_bits(sums: Sums) -> int:
+    """Of what sums begin with: an inverted input lacks a constant for each weight that is subtracted."""
+    product, x_type = sums.product, sums.product.x_type
+    negative = np.minimum(product.weights, 0).sum(axis=(1, 2))
+    start, _, _ = begin(product.function, (x_type.low + x_type.high) * negative, product.sums)
+    return IntType.of_range(int(start.min()), int(start.max())).bits if start.any() else 0
 
 
 @lru_cache(maxsize=50_000)

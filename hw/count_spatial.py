@@ -2,7 +2,10 @@
 
 from functools import lru_cache
 
+import numpy as np
+
 from ..ir.requantize import Requantize
+from .adder_pipeline import WIDEST_LOGIC
 from .count_mac import Sums
 from .count_parts import NOTHING, Features, add_all, features, queue
 from .plan import LayerPlan
@@ -28,9 +31,10 @@ def _pipeline(sums: Sums) -> tuple[Features, int]:
 
 
 def _adders(layer: SpatialLayer) -> Features:
-    cells = layer.graph.cells[layer.graph.cells > 0]
-    short = int(cells[cells <= 4].sum())
+    bits = np.array(layer.sums.sum_bits, np.int64)
+    # On ECP5 sums lie side by side in chains (`boards/chains.py`), half a carry cell for each bit.
+    chains, logic = bits[bits > WIDEST_LOGIC], bits[bits <= WIDEST_LOGIC]
     return features(
-        cells=int(cells.sum()) - short, short_cells=short, cell_sums=len(cells), register=layer.sums.held_bits,
-        cells_pairs=float((-(-cells[cells > 4] // 2)).sum()), cells_fours=float((-(-cells[cells > 2] // 4)).sum()),
+        cells=int(chains.sum()), short_cells=int(logic.sum()), cell_sums=len(chains), register=layer.sums.held_bits,
+        cells_pairs=int(chains.sum()) / 2, cells_fours=int((-(-chains // 4)).sum()),
     )  # fmt: skip

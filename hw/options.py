@@ -71,6 +71,8 @@ class Catalogue:
         self._folds = sorted(choice.folds, key=lambda fold: fold.cycles)
         self.cycles = np.array([fold.cycles for fold in self._folds])
         self._sizes = np.array([fold.size for fold in self._folds])
+        # Layers of constant adders are thought of at any rate: their products say little of what they take.
+        self._is_constant = np.array([fold.engine == "spatial" for fold in self._folds])
         self._count = prepare_count(choice.unit, bounds)
         self._known: dict[int, list[Option]] = {}
 
@@ -78,8 +80,8 @@ class Catalogue:
         """The options of at most so many cycles a frame that are worth a thought."""
         met = int(np.searchsorted(self.cycles, cycles, side="right"))
         sizes = self._sizes[:met]
-        most = SPARE_SHARE * sizes.min(initial=1 << 62) + SPARE_SIZE
-        kept = np.flatnonzero(sizes <= most)
+        most = SPARE_SHARE * sizes.min(initial=1 << 60) + SPARE_SIZE
+        kept = np.flatnonzero((sizes <= most) | self._is_constant[:met])
         return Options(self.unit, tuple(one for place in kept.tolist() for one in self._at(place)))
 
     def _at(self, place: int) -> list[Option]:

@@ -8,6 +8,8 @@ from fractions import Fraction
 from math import inf
 from typing import Any, cast
 
+import numpy as np
+
 from ..errors import PlanError
 from ..ir.graph import Graph
 from ..ir.ranges import find_bounds
@@ -24,8 +26,8 @@ from .unit import Unit
 
 DEFAULT_CLOCK_MHZ = 100.0
 
-LARGEST_SERIAL = 1 << 17
-"""Weights of a layer for which the serial engine is thought of unasked."""
+LARGEST_SERIAL, LARGEST_SPATIAL = 1 << 17, 1 << 12
+"""Weights of a layer for which these engines are thought of unasked; of spatial, those that are not zero."""
 
 DEFAULT_MULTIPLIERS = 64
 """Products per cycle where neither target nor budget is given: at 4 bits about a quarter of an ECP5-25."""
@@ -194,8 +196,11 @@ def _choose(unit: Unit, given: Any, also: Collection[int], engines: Collection[s
 
 
 def _is_worth_it(engine: str, unit: Unit) -> bool:
-    """Signs have no planes to leave out, and to count those of every fold of a very large layer takes seconds."""
+    """Signs have no planes to leave out; to count the planes of every fold of a very large layer takes seconds, and so
+    does the adder graph of one."""
     node: Any = unit.nodes[0]
+    if engine == "spatial":
+        return bool(np.count_nonzero(node.weights) <= LARGEST_SPATIAL)
     return engine != "serial" or (unit.weight_bits > 1 and node.weights.size <= LARGEST_SERIAL)
 
 
