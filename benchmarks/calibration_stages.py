@@ -187,7 +187,9 @@ def draw(seed: int, engine: str = "mac", kind: str | None = None) -> Spec:
 
 def _with_engine(rng: np.random.Generator, spec: Spec) -> Spec:
     if spec["engine"] == "serial":
-        return spec | {"planes": _pick(rng, "plane-major", "plane-major", "group-major"), "memory": "auto"}
+        # Weights of two bits, mostly -1, 0 and 1, have signs beside their planes.
+        bits = {"weight_bits": 2, "weights": "normal"} if rng.random() < 0.4 else {}
+        return spec | bits | {"planes": _pick(rng, "plane-major", "plane-major", "group-major"), "memory": "auto"}
     if spec["engine"] == "popcount":
         return spec | {"memory": "auto", "weight_bits": min(3, spec["weight_bits"]), "x_bits": min(3, spec["x_bits"])}
     kernel = spec.get("kernel", 1)

@@ -23,8 +23,9 @@ from .memory import BLOCK_SHAPES, choose_style, split_into_banks
 CHAINS = ("add", "compare", "constant", "count", "level", "point", "accumulate", "limit")
 
 ENGINES = (
-    "serials", "serial_kept", "shifted", "popcounts", "planar", "near", "far", "packed", "packed_pairs", "packed_fours",
-    "spatials", "cells", "short_cells", "cell_sums", "cells_pairs", "cells_fours",
+    "serials", "serial_kept", "signed_lanes", "shifted", "popcounts", "planar", "near", "far",
+    "packed", "packed_pairs", "packed_fours", "spatials", "cells", "short_cells", "cell_sums",
+    "cells_pairs", "cells_fours",
 )  # fmt: skip
 
 FEATURES = (

@@ -28,6 +28,7 @@ from .memory import choose_style, read_cycles
 from .plan import LayerPlan
 from .serial_array import LEVELS_PER_REGISTER
 from .serial_folds import _Layer
+from .weight_planes import Signs
 
 
 def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
@@ -35,14 +36,14 @@ def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     product, x_bits = sums.product, sums.product.x_type.bits
     is_group_major, units = fold.planes == "group-major", fold.shifts_per_slot
     takes_all = product.is_lanewise or (product.is_repeated and is_group_major)
-    slots = _slots(sums, fold.pe, fold.simd, fold.planes, units, takes_all)
+    slots, signs = _slots(sums, fold.pe, fold.simd, fold.planes, units, takes_all)
     beats, own = sums.positions * -(-sums.channels // fold.simd), sums.outputs // sums.blocks
     groups = sums.blocks * -(-own // fold.pe)
     planes = sums.stored.bits
-    is_signed = sums.weight.low < 0 or sums.are_signs
 
     shift_bits = (planes - 1).bit_length() if is_group_major else 0
-    width = units * (fold.pe * fold.simd + is_signed + shift_bits) + (not is_group_major)
+    weights = fold.pe * fold.simd
+    width = units * (weights + {"none": 0, "plane": 1, "weight": weights}[signs] + shift_bits) + (not is_group_major)
     lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
     is_kept = not takes_all and (groups > sums.blocks or (not is_group_major and beats > 1))
     if is_kept:
@@ -60,8 +61,10 @@ def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     found = walk(slots) + walk(groups) + rom(slots, width, style) + buffer + finish.features
     found = found + many(array, fold.pe) + registers(width, fetched - read)
     found = found + many(chain("accumulate", bits) + features(register=2 * bits, serial_kept=bits), fold.pe)
-    if is_signed:
+    if signs == "plane":
         found = found + features(inverted=units * lanes * x_bits, register=units * lanes * x_bits)
+    if signs == "weight":
+        found = found + features(signed_lanes=units * weights * x_bits)
     if start_bits:
         started = many(adder(bits) + features(register=bits), fold.pe)
         found = found + rom(groups, start_bits * fold.pe, "lut") + walk(1, groups) + started
@@ -82,8 +85,8 @@ def _start_bits(sums: Sums) -> int:
 
 
 @lru_cache(maxsize=50_000)
-def _slots(sums: Sums, pe: int, simd: int, planes: str, units: int, takes_all: bool) -> int:
-    return _layer(sums, takes_all).count(pe, simd, planes, units)
+def _slots(sums: Sums, pe: int, simd: int, planes: str, units: int, takes_all: bool) -> tuple[int, Signs]:
+    return _layer(sums, takes_all).choose(pe, simd, planes, units)
 
 
 @lru_cache(maxsize=1000)

@@ -13,7 +13,7 @@ from .fold import Fold, Space
 from .plan import LayerPlan
 from .slots import count_slots, find_takers
 from .unit import Unit
-from .weight_planes import choose_form, forms_of
+from .weight_planes import Signs, choose_form, forms_of
 
 
 def serial_space(
@@ -56,6 +56,10 @@ class _Layer:
         self._used_by_outputs = cache(self._find_used_by_outputs)
 
     def count(self, pe: int, simd: int, planes, shifts: int) -> int:
+        return self.choose(pe, simd, planes, shifts)[0]
+
+    def choose(self, pe: int, simd: int, planes, shifts: int) -> tuple[int, Signs]:
+        """The slots, and what decides there whether an input is subtracted."""
         channels = self._weights.shape[2]
         counts = []
         for number in range(len(self._forms)):
@@ -65,7 +69,8 @@ class _Layer:
             tiles = np.bitwise_or.reduceat(used, np.arange(0, used.shape[2], simd), axis=2)
             takes = find_takers(len(tiles), self._blocks, self._takes_all)
             counts.append(count_slots(tiles.reshape(len(tiles), -1), takes, planes, shifts))
-        return counts[choose_form(self._forms, counts, self._x_bits, simd)]
+        chosen = choose_form(self._forms, counts, self._x_bits, simd)
+        return counts[chosen], self._forms[chosen].signs
 
     def _find_used_by_outputs(self, number: int, pe: int) -> Ints:
         """(groups, positions, channels), the planes that any of the outputs of a group has."""
