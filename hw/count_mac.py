@@ -210,7 +210,7 @@ def _sum_of(sums: Sums, simd: int, is_dsp: bool) -> tuple[Features, int]:
         mirror = sums.product.x_type.low + sums.product.x_type.high
         one = Term(min(sums.x.low, mirror - sums.x.high), max(sums.x.high, mirror - sums.x.low))
         tree, _, cycles = add_up([one] * simd)
-        return tree + features(**{_gates("inverted", "loose_signs", [one, one], simd): simd * x_bits}), cycles
+        return tree + features(**{gates_of("inverted", "loose_signs", [one, one], simd): simd * x_bits}), cycles
     if is_dsp:
         products, terms = multiply_wide(sums.x, sums.weight)
         tree, _, cycles = add_up(terms * simd)
@@ -220,14 +220,14 @@ def _sum_of(sums: Sums, simd: int, is_dsp: bool) -> tuple[Features, int]:
         counted, _, cycles = count_up(simd * len(terms))
     else:
         counted, _, cycles = add_up(terms * simd)
-        if _gates("gates", "loose", (terms * 2)[:2], simd * len(terms)) == "loose":
+        if gates_of("gates", "loose", (terms * 2)[:2], simd * len(terms)) == "loose":
             bits = simd * len(terms) * terms[0].bits
             # A product of two bits and two is a table; of one bit and several, a gate that others take in.
             return counted + (features(rom4=bits, rom6=bits) if len(terms) == 1 else features(loose=bits)), cycles
     return counted + many(products, simd), cycles
 
 
-def _gates(name: str, loose: str, first: Sequence[Term], terms: int) -> str:
+def gates_of(name: str, loose: str, first: Sequence[Term], terms: int) -> str:
     """What the gates in front of a tree of adders count as: carry chains take them in, shorter adders do not."""
     _, total, _ = add_up(first)
     return name if terms > 1 and total.bits > SHORTEST_CHAIN else loose

@@ -23,8 +23,8 @@ from .memory import BLOCK_SHAPES, choose_style, split_into_banks
 CHAINS = ("add", "compare", "constant", "count", "level", "point", "accumulate", "limit")
 
 ENGINES = (
-    "serials", "serial_kept", "signed_lanes", "shifted", "popcounts", "planar", "near", "far",
-    "packed", "packed_pairs", "packed_fours", "spatials", "cells", "short_cells", "cell_sums",
+    "serials", "serial_kept", "signed_lanes", "loose_lanes", "loose_masks", "shifted", "popcounts", "planar", "near",
+    "far", "packed", "packed_pairs", "packed_fours", "spatials", "cells", "short_cells", "cell_sums",
     "cells_pairs", "cells_fours",
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..ir.graph import IntType
-from .count_mac import Sums, count_buffer
+from .count_mac import Sums, count_buffer, gates_of
 from .count_parts import (
     NOTHING,
     Features,
@@ -51,7 +51,7 @@ def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     style = choose_style(slots, width) if fold.memory == "auto" else fold.memory
     read = read_cycles(slots, style)
     buffer, buffered = count_buffer(beats, lanes * x_bits, is_kept)
-    array, cycles = _array(sums, fold.simd, units, is_group_major)
+    array, cycles = _array(sums, fold.simd, units, is_group_major, signs == "weight")
     finish, bits = sums.finish.count(fold.pe), sums.finish.x_type.bits
     fetched = max(read, buffered + (read if is_kept else 0))
     start_bits = _start_bits(sums)
@@ -63,8 +63,6 @@ def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     found = found + many(chain("accumulate", bits) + features(register=2 * bits, serial_kept=bits), fold.pe)
     if signs == "plane":
         found = found + features(inverted=units * lanes * x_bits, register=units * lanes * x_bits)
-    if signs == "weight":
-        found = found + features(signed_lanes=units * weights * x_bits)
     if start_bits:
         started = many(adder(bits) + features(register=bits), fold.pe)
         found = found + rom(groups, start_bits * fold.pe, "lut") + walk(1, groups) + started
@@ -95,12 +93,17 @@ def _layer(sums: Sums, takes_all: bool) -> _Layer:
 
 
 @lru_cache(maxsize=50_000)
-def _array(sums: Sums, simd: int, units: int, is_group_major: bool) -> tuple[Features, int]:
-    """Of one output, and its cycles."""
+def _array(sums: Sums, simd: int, units: int, is_group_major: bool, has_signs: bool) -> tuple[Features, int]:
+    """Of one output, and its cycles. has_signs: each weight has its own."""
     x_bits, x = sums.product.x_type.bits, sums.x
     mirror = sums.product.x_type.low + sums.product.x_type.high
     term = Term(min(x.low, mirror - x.high), max(x.high, mirror - x.low)) if sums.weight.low < 0 else x
-    masks = features(gates=simd * x_bits * units)
+    lanes = simd * x_bits * units
+    # Short adders are tables, which do not take in what is in front of them as carry cells do.
+    is_loose = simd > 1 and gates_of("gates", "loose", [term, term], simd) == "loose"
+    masks = features(**{"loose_masks" if is_loose else "gates": lanes})
+    if has_signs:
+        masks = masks + features(**{"loose_lanes" if is_loose else "signed_lanes": lanes})
     if term == Term(0, 1) and simd > 2:
         tree, total, cycles = count_up(simd)
     elif is_group_major or units == 1:
