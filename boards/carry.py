@@ -17,6 +17,7 @@ from .netlist import Bit, Module, find_readers
 _PINS = "ABCD"
 _CONSTANTS = {"0": 0, "1": 1}
 _TIED = 4  # stands for no net but a constant 1
+_PLACES = ("AC", "BD", "AD", "BC")  # of two nets, in turn
 Values = tuple[int, ...]
 
 
@@ -35,6 +36,54 @@ def absorb_lookups(module: Module) -> tuple[Module, int]:
             del cells[name]
             moved += 1
     return module | {"cells": cells}, moved
+
+
+def spread_inputs(module: Module) -> tuple[Module, int]:
+    """The module with the two nets of each half of a carry cell on other pins in turn, and how many halves changed.
+
+    yosys has all of them on A and B. The pins of a carry cell are not the router's to swap, so around long chains the
+    wires to A and B run out. Only one of an adder's operands has to be on A or B, where the carry is read.
+    """
+    cells, turn, changed = dict(module["cells"]), 0, 0
+    for name, cell in module["cells"].items():
+        if cell["type"] != "CCU2C":
+            continue
+        for half in range(2):
+            spread = _spread(cells[name], half, turn % len(_PLACES))
+            turn += 1
+            if spread is not None:
+                cells[name] = spread
+                changed += 1
+    return module | {"cells": cells}, changed
+
+
+def _spread(cell: Module, half: int, turn: int) -> Module | None:
+    """The cell with a half's nets on the pins whose turn it is; None where these are not two, or cannot be there."""
+    wires, parameters = cell["connections"], cell["parameters"]
+    pins = [wires[f"{letter}{half}"][0] for letter in _PINS]
+    nets = tuple(dict.fromkeys(pin for pin in pins if pin not in _CONSTANTS))
+    if len(nets) != 2 or "x" in pins or parameters[f"INJECT1_{half}"].strip() != "NO":
+        return None
+    order = tuple(_place_of(pin, nets, "") for pin in pins)
+    found = _arrange_two(order, int(parameters[f"INIT{half}"], 2), turn)
+    if found is None:
+        return None
+    init, arrangement = found
+    moved = {f"{letter}{half}": ["1" if net == _TIED else nets[net]] for letter, net in zip(_PINS, arrangement)}
+    return cell | {"parameters": parameters | {f"INIT{half}": f"{init:016b}"}, "connections": wires | moved}
+
+
+@cache
+def _arrange_two(pins: tuple, init: int, turn: int) -> tuple[int, tuple[int, ...]] | None:
+    """INIT and arrangement of a half with two nets, on A or B the one that tells the carry."""
+    table = _tabulate(2, pins, init, (), 0)
+    for one, other in ((0, 1), (1, 0)):
+        places = {_PLACES[turn][0]: one, _PLACES[turn][1]: other}
+        arrangement = tuple(places.get(letter, _TIED) for letter in _PINS)
+        fitted = _fit_arrangement(table, 2, arrangement)
+        if fitted is not None:
+            return fitted, arrangement
+    return None
 
 
 def _merge_into_all(cells: dict[str, Module], lookup: Module, places: list[tuple[str, str]]) -> dict[str, Module]:

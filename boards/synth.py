@@ -14,7 +14,7 @@ from ..errors import BuildError, PlanError, ToolError
 from . import adders
 from .area import Area, check_fit, measure
 from .block_ram import absorb_output_registers
-from .carry import absorb_lookups
+from .carry import absorb_lookups, spread_inputs
 from .chains import pack_chains
 from .devices import Device, find_device
 from .layers import find_layer_rates, find_layers
@@ -240,6 +240,7 @@ def absorb(module: Module, device: Device) -> tuple[Module, Absorbed]:
     module, multipliers = absorb_multiplier_registers(module)
     module, lookups = absorb_lookups(module)
     module, sums = pack_chains(module)
+    module, _ = spread_inputs(module)
     moved, places = memories.flip_flops + multipliers.flip_flops, memories.places + multipliers.places
     return module, Absorbed(moved, places, memories.left | multipliers.left, lookups, sums)
 

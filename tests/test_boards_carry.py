@@ -5,7 +5,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espalier.boards.carry import absorb_lookups
+from espalier.boards.carry import absorb_lookups, spread_inputs
 
 ADD, PINS = 0x96AA, "ABCD"  # the INIT that yosys gives an adder: A + B with D tied to 1 and C to 0
 NETS = (2, 3, 4, 5, 6)
@@ -115,3 +115,27 @@ def test_five_nets_do_not_fit():
         sum=carry([(ADD, [50, 6, "0", "1"]), (ADD, ["0", "0", "0", "1"])]),
     )
     assert absorb_lookups(before) == (before, 0)
+
+
+@given(
+    st.lists(st.integers(0, 0xFFFF), min_size=4, max_size=4),
+    st.lists(st.sampled_from([*NETS[:3], "0", "1"]), min_size=16, max_size=16),
+)
+def test_cells_with_their_nets_on_other_pins_behave_as_before(inits, pins):
+    halves = [(init, pins[4 * place : 4 * place + 4]) for place, init in enumerate(inits)]
+    before = module(one=carry(halves[:2]), two=carry(halves[2:]))
+    assert same(before, spread_inputs(before)[0])
+
+
+def test_the_operands_of_a_sum_take_turns_on_all_four_pins():
+    before = module(one=carry([(ADD, [2, 3, "0", "1"])] * 2), two=carry([(ADD, [4, 5, "0", "1"])] * 2))
+    after, changed = spread_inputs(before)
+    taken = [pin for cell in after["cells"].values() for pin, nets in cell["connections"].items() if nets[0] in NETS]
+    assert changed == 4
+    assert sorted(taken) == ["A0", "A0", "B1", "B1", "C0", "C1", "D0", "D1"]
+    assert same(before, after)
+
+
+def test_a_half_that_ignores_its_carry_keeps_its_pins():
+    before = module(sum=carry([(ADD, [2, 3, "0", "1"])] * 2, inject="YES"))
+    assert spread_inputs(before) == (before, 0)
