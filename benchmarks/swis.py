@@ -59,7 +59,7 @@ CIFAR_CNN = replace(
 )  # fmt: skip
 STUDIES = {
     "digits-cnn": Study(find_recipe("digits-cnn"), 3, 20, 2, 449),
-    "cifar-cnn": Study(CIFAR_CNN, 1, 8, 1, 1000, (2, 2.5, 3)),
+    "cifar-cnn": Study(CIFAR_CNN, 3, 8, 1, 1000),
     "resnet8": Study(replace(find_recipe("resnet8"), images=16_000), 1, 12, 1, 2000, (2, 2.5, 3)),
 }
 RETRAINED = (2, 3)
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("network", choices=STUDIES)
     parser.add_argument("--data", type=Path, help="archive of the data set, or its folder; digits needs none")
     parser.add_argument("--work", type=Path, required=True, help="folder of results")
-    parser.add_argument("--seeds", type=int, help="0 to SEEDS - 1; default: 3, on CIFAR-10 1")
+    parser.add_argument("--seeds", type=int, help="0 to SEEDS - 1; default: 3, of resnet8 1")
     parser.add_argument("--rows", default="*", help="patterns of row names, first ones first; default: all")
     parser.add_argument("--table", action="store_true", help="only print the tables of what is there")
     parser.add_argument("--runs", action="store_true", help="make run folders of seed 0 instead")
