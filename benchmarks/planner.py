@@ -17,7 +17,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def plan_row(graph: Graph, device: str, fill: float, *, greedy_rate: bool) -> tu
         "is_best": chosen.is_best,
         "plan_s": planned,
         "ii_cycles": timing,
-        "predicted": [_amounts(fitted.spent, budget), _amounts(_predict(greedy, budget), budget)],
+        "predicted": [_amounts(_predict(design, budget, placed=False), budget) for design in (fitted.design, greedy)],
         "synthesized": [None, None],
     }
     return row, fitted.design, greedy
@@ -106,8 +106,10 @@ def fastest_greedy(graph: Graph, planning: Planning) -> int:
     return levels[low]
 
 
-def _predict(design: Design, budget: Budget) -> Spent:
-    return spent(total(estimate(design, budget.family)), budget.family)
+def _predict(design: Design, budget: Budget, *, placed: bool = True) -> Spent:
+    """placed: with what nextpnr adds to what yosys tells."""
+    found = total(estimate(design, budget.family))
+    return spent(found if placed else replace(found, chains=0.0), budget.family)
 
 
 def _amounts(taken: Spent, budget: Budget) -> dict[str, int]:

@@ -22,6 +22,9 @@ from .memory import BLOCK_SHAPES, choose_style, split_into_banks
 
 CHAINS = ("add", "compare", "constant", "count", "level", "point", "accumulate", "limit")
 
+CHAINS_OF = {"level": 2, "constant": 0, "limit": 0}
+"""Carry chains that are left of one of some kinds: what adds and subtracts takes two, constants are mostly logic."""
+
 ENGINES = (
     "serials", "serial_kept", "signed_lanes", "loose_lanes", "loose_masks", "shifted", "popcounts", "planar", "near",
     "far", "packed", "packed_pairs", "packed_fours", "spatials", "cells", "short_cells", "cell_sums",
@@ -29,7 +32,7 @@ ENGINES = (
 )  # fmt: skip
 
 FEATURES = (
-    "bram", "dsp",  # exact
+    "bram", "dsp", "chains",  # exact, or nearly
     "register", "delayed", "delays", "block_read", "product_register",
     "dpr", "ram", "row_mux", "row_select",
     *(f"{kind}_{what}" for kind in CHAINS for what in ("long", "short", "tiny", "pairs", "fours")),
@@ -85,6 +88,7 @@ def chain(kind: str, bits: int, count: float = 1) -> Features:
         amounts[f"{kind}_fours"] = -(-bits // 4) * count
     if bits > 4:
         amounts[f"{kind}_pairs"] = -(-bits // 2) * count
+        amounts["chains"] = CHAINS_OF.get(kind, 1) * count
     return features(**amounts)
 
 

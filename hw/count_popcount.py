@@ -75,4 +75,5 @@ def _packed(sizes: list[int]) -> Features:
     """Additions of so many bits in chains together, a bit between them."""
     bits = sum(size + 1 for size in sizes)
     chains = -(-bits // LONGEST_CHAIN)
-    return features(packed=bits, packed_pairs=-(-bits // 2) + chains / 2, packed_fours=-(-bits // 4) + chains / 2)
+    pairs, fours = -(-bits // 2) + chains / 2, -(-bits // 4) + chains / 2
+    return features(packed=bits, packed_pairs=pairs, packed_fours=fours, chains=chains)

@@ -18,6 +18,10 @@ def count_spatial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     return found + queue(depth or latency + 1, sums.outputs * sums.finish.y_type.bits)
 
 
+PACKED = 28
+"""Halves of a carry chain of several sums; up to 32, but not all are filled."""
+
+
 @lru_cache(maxsize=1000)
 def _pipeline(sums: Sums) -> tuple[Features, int]:
     """All but the queue, and the cycles up to its end."""
@@ -36,5 +40,5 @@ def _adders(layer: SpatialLayer) -> Features:
     chains, logic = bits[bits > WIDEST_LOGIC], bits[bits <= WIDEST_LOGIC]
     return features(
         cells=int(chains.sum()), short_cells=int(logic.sum()), cell_sums=len(chains), register=layer.sums.held_bits,
-        cells_pairs=int(chains.sum()) / 2, cells_fours=int((-(-chains // 4)).sum()),
+        chains=int(chains.sum()) / PACKED, cells_pairs=int(chains.sum()) / 2, cells_fours=int((-(-chains // 4)).sum()),
     )  # fmt: skip

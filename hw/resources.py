@@ -19,11 +19,15 @@ Family = Literal["ecp5", "xc7"]
 
 FITTED = ("lut", "carry", "lutram", "ff")
 
+CHAIN_ENDS = 4
+"""Lookup tables that nextpnr spends on getting into and out of a carry chain of ECP5."""
+
 
 @dataclass(frozen=True)
 class Resources:
     """lut: lookup tables (LUT4 on ECP5, LUT6 on 7-series) for logic. carry: CCU2C or CARRY4. lutram: DPR16X4, or
-    lookup tables used as memory. bram: blocks of 18 kbit. dsp: multiplier blocks."""
+    lookup tables used as memory. bram: blocks of 18 kbit. dsp: multiplier blocks. chains: carry chains, not counted in
+    what yosys tells."""
 
     lut: float = 0.0
     carry: float = 0.0
@@ -31,13 +35,17 @@ class Resources:
     ff: float = 0.0
     bram: float = 0.0
     dsp: float = 0.0
+    chains: float = 0.0
 
     def __add__(self, other: "Resources") -> "Resources":
         return Resources(*(a + b for a, b in zip(astuple(self), astuple(other))))
 
     def luts(self, family: Family) -> float:
-        """Lookup tables that the device loses: on ECP5 two for a carry cell, and six for a LUT RAM and its writing."""
-        return self.lut + 2 * self.carry + 6 * self.lutram if family == "ecp5" else self.lut + self.lutram
+        """Lookup tables that the device loses: on ECP5 two for a carry cell, some for each chain of them, and six for a
+        LUT RAM and its writing."""
+        if family != "ecp5":
+            return self.lut + self.lutram
+        return self.lut + 2 * self.carry + CHAIN_ENDS * self.chains + 6 * self.lutram
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ class Model:
 
     def estimate(self, counted: Features) -> Resources:
         lut, carry, lutram, ff = (self.coefficients @ counted).tolist()
-        return Resources(lut, carry, lutram, ff, float(counted[PLACES["bram"]]), float(counted[PLACES["dsp"]]))
+        bram, dsp, chains = (float(counted[PLACES[name]]) for name in ("bram", "dsp", "chains"))
+        return Resources(lut, carry, lutram, ff, bram, dsp, chains)
 
 
 @lru_cache
