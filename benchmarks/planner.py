@@ -96,9 +96,10 @@ def plan_row(graph: Graph, device: str, fill: float, *, greedy_rate: bool) -> tu
 
 
 def fastest_greedy(graph: Graph, planning: Planning) -> int:
-    """The fewest cycles a frame at which the greedy plan fits, as far as is predicted."""
-    levels, low = planning.chooser.levels, 0
-    high = len(levels) - 1
+    """The fewest cycles a frame at which the greedy plan fits, as far as is predicted; no fewer than the best plan."""
+    best = planning.fastest().cycles
+    levels = [level for level in planning.chooser.levels if level >= best]
+    low, high = 0, len(levels) - 1
     while low < high:
         middle = (low + high) // 2
         taken = _predict(generate(graph, plan_greedily(graph, levels[middle])), planning.budget)
