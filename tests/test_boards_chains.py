@@ -104,6 +104,21 @@ def test_a_chain_takes_no_more_halves_than_it_has():
     assert (fewer, len(packed["cells"])) == (7, 2 * 14 + 7)
 
 
+def test_sums_of_the_same_numbers_share_a_chain(monkeypatch):
+    monkeypatch.setattr(chains, "LONGEST_CHAIN", 8)
+    module, operands = adders([4] * 4)
+    same = dict(zip(operands[3][0], operands[0][0]))  # the last sum reads a number of the first one
+    for made in module["cells"].values():
+        wires = {pin: [same.get(net, net) for net in nets] for pin, nets in made["connections"].items()}
+        made["connections"] = wires
+    packed, fewer = pack_chains(module)
+    firsts = {name.partition(".packed")[0] for name in packed["cells"]}
+    assert (fewer, firsts) == (2, {"p.sum_0_0", "p.sum_1_0"})
+    totals = operands[0][2] + operands[3][2]
+    chain = [made["connections"] for name, made in packed["cells"].items() if name.startswith("p.sum_0_0")]
+    assert sorted(totals) == sorted(wires[f"S{half}"][0] for wires in chain for half in (0, 1))
+
+
 def test_sums_of_other_depths_or_pipelines_share_no_chain():
     module, _ = adders([4] * 4, group=lambda index: f"{index + 1:b}")
     assert pack_chains(module) == (module, 0)
