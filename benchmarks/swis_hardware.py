@@ -76,7 +76,6 @@ def measure(row: Row, runs: Path, options: argparse.Namespace) -> list[str]:
     report = synthesize(
         design.verilog(), design.top, options.device, options.output / f"{row.run}_{row.name.replace(', ', '_')}",
         clock_mhz=options.clock_mhz, seeds=options.seeds, place=not options.area_only,
-        dsp=row.engine.get("multiplier") == "dsp",
     )  # fmt: skip
     area, score = report.area, read_json(runs / row.run / "metrics.json")["result"]["accuracy"]
     rate = 1e6 * (report.fmax_mhz or 0) / timing.ii_cycles
