@@ -189,7 +189,7 @@ def measure_network(options: argparse.Namespace) -> None:
             f"COMB {report.comb or 0} {report.fmax_mhz or 0:.0f} MHz",
             flush=True,
         )
-    print(f"{len(frames)} frames, {codes.size} codes")
+    print(f"{len(frames)} frames, {sum(values.size for values in codes.values())} codes")
 
 
 def main() -> None:
