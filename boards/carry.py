@@ -8,7 +8,7 @@ decided by truth tables: the new cell does what the two did. In a sum of two par
 all four inputs of a half are in use and no lookup table is left.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import permutations, product
 
@@ -68,22 +68,15 @@ def _spread(cell: Module, half: int, turn: int) -> Module | None:
     found = _arrange_two(order, int(parameters[f"INIT{half}"], 2), turn)
     if found is None:
         return None
-    init, arrangement = found
-    moved = {f"{letter}{half}": ["1" if net == _TIED else nets[net]] for letter, net in zip(_PINS, arrangement)}
-    return cell | {"parameters": parameters | {f"INIT{half}": f"{init:016b}"}, "connections": wires | moved}
+    return _rearrange(cell, half, nets, *found)
 
 
 @cache
 def _arrange_two(pins: tuple, init: int, turn: int) -> tuple[int, tuple[int, ...]] | None:
     """INIT and arrangement of a half with two nets, on A or B the one that tells the carry."""
-    table = _tabulate(2, pins, init, (), 0)
-    for one, other in ((0, 1), (1, 0)):
-        places = {_PLACES[turn][0]: one, _PLACES[turn][1]: other}
-        arrangement = tuple(places.get(letter, _TIED) for letter in _PINS)
-        fitted = _fit_arrangement(table, 2, arrangement)
-        if fitted is not None:
-            return fitted, arrangement
-    return None
+    places = [dict(zip(_PLACES[turn], order)) for order in ((0, 1), (1, 0))]
+    arrangements = [tuple(place.get(letter, _TIED) for letter in _PINS) for place in places]
+    return _fit_first(_tabulate(2, pins, init, (), 0), 2, arrangements)
 
 
 def _merge_into_all(cells: dict[str, Module], lookup: Module, places: list[tuple[str, str]]) -> dict[str, Module]:
@@ -118,11 +111,15 @@ def _merge(carry: Module, half: int, lookup: Module) -> Module | None:
     found = _fit(len(nets), order, int(parameters[f"INIT{half}"], 2), read, int(lookup["parameters"]["INIT"], 2))
     if found is None:
         return None
-    init, arrangement = found
-    new = {f"{letter}{half}": [nets[net] if net < len(nets) else "1"] for letter, net in zip(_PINS, arrangement)}
+    return _rearrange(carry, half, nets, *found)
+
+
+def _rearrange(carry: Module, half: int, nets: tuple[Bit, ...], init: int, arrangement: tuple[int, ...]) -> Module:
+    """The carry cell with another INIT in one half, and ``nets`` on its pins."""
+    moved = {f"{letter}{half}": ["1" if net == _TIED else nets[net]] for letter, net in zip(_PINS, arrangement)}
     return carry | {
-        "parameters": parameters | {f"INIT{half}": f"{init:016b}"},
-        "connections": wires | new,
+        "parameters": carry["parameters"] | {f"INIT{half}": f"{init:016b}"},
+        "connections": carry["connections"] | moved,
     }
 
 
@@ -136,9 +133,15 @@ def _place_of(bit: Bit, nets: tuple[Bit, ...], result: Bit) -> int | str:
 @cache
 def _fit(count: int, pins: tuple, init: int, read: tuple, lookup: int) -> tuple[int, tuple[int, ...]] | None:
     """INIT, and the net on each of A, B, C, D, of a half that does what half and lookup table do; None if none does."""
-    half = _tabulate(count, pins, init, read, lookup)
-    for arrangement in _arrangements(count):
-        fitted = _fit_arrangement(half, count, arrangement)
+    return _fit_first(_tabulate(count, pins, init, read, lookup), count, _arrangements(count))
+
+
+def _fit_first(
+    table: dict[Values, tuple[int, int]], count: int, arrangements: Iterable[tuple[int, ...]]
+) -> tuple[int, tuple[int, ...]] | None:
+    """The first arrangement that can do what ``table`` says, behind its INIT."""
+    for arrangement in arrangements:
+        fitted = _fit_arrangement(table, count, arrangement)
         if fitted is not None:
             return fitted, arrangement
     return None

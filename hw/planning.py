@@ -178,8 +178,7 @@ def _choose(unit: Unit, given: Any, also: Collection[int], engines: Collection[s
         for order, spaces in orders.items()
         for engine, kinds in spaces.items()
         if engine == given.get("engine", engine) and order == given.get("order", order)
-        if unit.kind in kinds
-        and ("engine" in given or (engine in engines and _is_worth_it(cast(Engine, engine), unit)))
+        if unit.kind in kinds and ("engine" in given or (engine in engines and _is_worth_it(engine, unit)))
     ]
     if not ways:  # what is wrong with what was given
         return choose_from(unit, pe, simd, also, given["engine"], given.get("order", "output"))
