@@ -19,6 +19,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from engine_options import add_options
 
 from espalier.boards.synth import SynthReport, synthesize
 from espalier.hw.design import Design, generate
@@ -94,15 +95,11 @@ def main() -> None:
     parser.add_argument("--multiplier", choices=("lut", "dsp"), default="lut")
     parser.add_argument("--memory", choices=("auto", "block", "lut", "logic"), default="auto")
     parser.add_argument("--order", choices=("output", "input"), default="output")
-    parser.add_argument("--device", default="ecp5-25k")
-    parser.add_argument("--clock-mhz", type=float, default=250.0, help="what the placer aims at")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    add_options(parser, "ecp5-25k", 250.0, (1, 2, 3))
     parser.add_argument("--layer-a", type=Path, metavar="NPZ", help="the weights A_w0 of peer_workloads.npz")
     parser.add_argument("--grid", action="store_true", help="sizes x folds x widths")
     parser.add_argument("--orders", action="store_true", help="a few shapes, in both loop orders")
-    parser.add_argument("--area-only", action="store_true", help="do not place")
     parser.add_argument("--path", action="store_true", help="print the critical path and what was not absorbed")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for logs and netlists")
     options = parser.parse_args()
     print(HEADER)
     if options.grid:

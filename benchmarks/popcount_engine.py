@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from calibration_stages import Growing
+from engine_options import add_options
 from mac_engine import build_stage, random_weights
 
 from espalier.boards.devices import find_device
@@ -204,11 +205,7 @@ def main() -> None:
         "--simulate", action="store_true", help="in Verilator, with comparison of all values and cycles"
     )
     parser.add_argument("--frames", type=int, default=20)
-    parser.add_argument("--device", help="default: as in the tables")
-    parser.add_argument("--clock-mhz", type=float, default=250.0, help="what the placer aims at")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--area-only", action="store_true", help="do not place")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for logs and netlists")
+    add_options(parser, None, 250.0, (1,))
     options = parser.parse_args()
     if options.network or options.filled:
         (measure_network if options.network else measure_filled)(options)

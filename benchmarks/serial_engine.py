@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from engine_options import add_options
 from mac_engine import random_weights
 
 from espalier.boards.synth import SynthReport, synthesize
@@ -94,11 +95,7 @@ def main() -> None:
     parser.add_argument("--pe", type=int, default=4)
     parser.add_argument("--simd", type=int, default=4)
     parser.add_argument("--raw", action="store_true", help="no thresholds: the sums leave as they are")
-    parser.add_argument("--device", default="ecp5-25k")
-    parser.add_argument("--clock-mhz", type=float, default=250.0, help="what the placer aims at")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--area-only", action="store_true", help="do not place")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for logs and netlists")
+    add_options(parser, "ecp5-25k", 250.0, (1, 2))
     options = parser.parse_args()
     print(HEADER)
     for name, weights, input_bits in layers(options):

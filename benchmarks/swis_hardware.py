@@ -11,8 +11,10 @@ import argparse
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amaranth.hdl import UnusedElaboratable
+from engine_options import add_options
 from markdown_tables import table
 
 from espalier.boards.synth import synthesize
@@ -64,7 +66,8 @@ def fold(graph: Graph, engine: dict[str, str | int]) -> Folding:
     layers = {}
     for unit in units(graph):
         if unit.kind in MATRICES:
-            inputs = unit.nodes[0].weights[0].size if unit.kind == "conv" else unit.source.channels  # type: ignore[attr-defined]
+            node: Any = unit.nodes[0]
+            inputs = node.weights[0].size if unit.kind == "conv" else unit.source.channels
             layers[unit.name] = {**engine, "pe": min(SIZE, unit.result.channels), "simd": min(SIZE, inputs)}
     return Folding(layers=layers)
 
@@ -91,11 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, help="folder of runs")
     parser.add_argument("--row", type=int, nargs="+", help="only these rows, from 0")
-    parser.add_argument("--device", default="ecp5-25k")
-    parser.add_argument("--clock-mhz", type=float, default=150.0, help="what the placer aims at")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--area-only", action="store_true", help="do not place")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for logs and netlists")
+    add_options(parser, "ecp5-25k", 150.0, (1,))
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=UnusedElaboratable)
     lines = []
@@ -103,20 +102,9 @@ def main() -> None:
         if options.row is None or number in options.row:
             lines.append(measure(row, options.runs, options))
             print(" | ".join(lines[-1]), flush=True)
-    head = [
-        "run",
-        "engine",
-        "accuracy %",
-        "cycles",
-        "LUT4 + CCU2C",
-        "COMB",
-        "FF",
-        "block RAM",
-        "DSP",
-        "MHz",
-        "frames/s",
-    ]
-    print(table([*head, "frames/s per 1,000 COMB"], lines))
+    area = ["LUT4 + CCU2C", "COMB", "FF", "block RAM", "DSP"]
+    head = ["run", "engine", "accuracy %", "cycles", *area, "MHz", "frames/s", "frames/s per 1,000 COMB"]
+    print(table(head, lines))
 
 
 if __name__ == "__main__":
