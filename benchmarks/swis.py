@@ -62,7 +62,6 @@ STUDIES = {
     "cifar-cnn": Study(CIFAR_CNN, 3, 8, 1, 1000),
     "resnet8": Study(replace(find_recipe("resnet8"), images=16_000), 1, 12, 1, 2000, (2, 2.5, 3)),
 }
-RETRAINED = (2, 3)
 AT_ONCE = 4
 KINDS = {  # of columns: consecutive, group
     "SWIS-C M=4": (True, 4), "SWIS M=4": (False, 4), "SWIS-C M=16": (True, 16), "SWIS M=16": (False, 16),
@@ -111,8 +110,8 @@ def rows_of(study: Study) -> Iterator[Row]:
         yield from (Row("swis", swis) for swis in tiles_of(count).values() if is_possible(swis))
     for count in (count for count in study.whole if count <= 2):
         yield from (Row("swis", Swis(count, m, scheduled=False, alpha=0.0), c) for m in (4, 16) for c in (False, True))
-    for count in RETRAINED:
-        for rule in TRAINED.values():
+    for count in study.shifts:
+        for rule in TRAINED.values() if count in study.whole else ():
             yield Row(rule, Swis(count, scheduled=False), epochs=study.further)
         yield from (Row("swis", swis, epochs=study.further) for swis in retrained_of(count).values())
 
@@ -261,7 +260,7 @@ def schedules(study: Study, results: Results) -> str:
 
 def retrained(study: Study, results: Results) -> str:
     lines = []
-    for count in RETRAINED:
+    for count in study.shifts:
         fixed = [Row(rule, Swis(count, scheduled=False), epochs=study.further) for rule in TRAINED.values()]
         every = [*fixed, *(Row("swis", swis, epochs=study.further) for swis in retrained_of(count).values())]
         lines.append([f"{count:g}", *(cell(results, row) for row in every)])

@@ -1,12 +1,16 @@
-"""Keeps the sums of an adder graph apart: yosys would merge those with one reader into sums of many operands.
+"""Makes sums carry chains as they are, where yosys would merge them or make them of lookup tables.
 
-That is cheaper for some designs, but here an optimiser has already decided which sums are built once
-(hw/adder_graph.py). Each `$add` that drives a wire with the attribute espalier_sum becomes a carry chain at once on
-ECP5, where yosys would make narrow ones of lookup tables, two for each bit, and elsewhere a `$alu`, which yosys maps as
-it is. The wires are kept, so that boards/chains.py finds them in the netlist.
+The sums of an adder graph drive wires with the attribute espalier_sum. yosys would merge those with one reader into
+sums of many operands, but an optimiser has already decided which sums are built once (hw/adder_graph.py). Short sums of
+masked numbers (hw/arithmetic.py) drive wires with espalier_chain: lookup tables would take three times as much, for
+carry cells take in the masks. Each such `$add` becomes a carry chain at once on ECP5, where yosys would make narrow
+ones of lookup tables, and elsewhere a `$alu`, which yosys maps as it is. Wires of adder graphs are kept, so that
+boards/chains.py finds them in the netlist.
 """
 
 from .chains import SUM
+
+CHAIN = "espalier_chain"
 
 FILE = "adders.v"
 
@@ -55,9 +59,10 @@ def techmap_of(family: str) -> str:
 def prepare(verilog: str, top: str) -> list[str]:
     """The passes before those of the family, of which those for sums need the file ``FILE``."""
     check = f"hierarchy -check -top {top}"
-    if SUM not in verilog:
+    if SUM not in verilog and CHAIN not in verilog:
         return [check]
     return [
         check, "proc", "flatten", "opt_expr", "opt_clean", "wreduce t:$add", "opt_clean",
-        f"select -set sums a:{SUM} %ci1 t:$add %i", f"techmap -map {FILE} @sums", f"setattr -set keep 1 a:{SUM}",
+        f"select -set sums a:{SUM} a:{CHAIN} %u %ci1 t:$add %i", f"techmap -map {FILE} @sums",
+        f"setattr -set keep 1 a:{SUM}",
     ]  # fmt: skip

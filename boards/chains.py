@@ -1,16 +1,20 @@
 """Packs several sums into one carry chain of an ECP5, which is cheaper and faster to fill than a chain for each.
 
-nextpnr spends about four cells on getting into and out of a carry chain. A sum that carries nothing out of its last bit
-leaves the chain as it found it: the next sum can start in the next half of a cell. The sums of an adder pipeline
-(hw/adder_pipeline.py) are such sums: the wires that they drive say so, and how many sums they lie deep. Only sums as
-deep as each other and of one pipeline share a chain: they see the same vector in the same cycle, so that none of them
-is disturbed by the numbers of another one that do not count. A sum that may carry is followed by a half that does not.
+nextpnr spends about four cells on getting into and out of a carry chain. Between two sums in one chain half a cell is
+enough: whatever comes into it, it hands on no carry, or a carry to a sum that begins with one. Two kinds of sums share:
+
+* those that go to flip-flops and nowhere else, of one layer: nothing reads them before the next cycle, so no path of
+  logic leads from one sum of a chain to another, which would be a loop;
+* the sums of an adder pipeline (hw/adder_pipeline.py), whose wires say that they are such, and how many sums they lie
+  deep. Those as deep as each other, of one pipeline, share: no path leads from one to another either, and they see the
+  same vector in the same cycle. So a sum of which the wire does not say that it may carry leaves the chain as it found
+  it, for all numbers that count, and needs nothing behind it.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
+from itertools import count, pairwise
 
 from .netlist import Bit, Module, Readers, find_readers
 
@@ -18,6 +22,9 @@ SUM, CARRIES = "espalier_sum", "espalier_carries"
 
 # Halves of a packed chain. Timing analysis follows a chain through all its sums, so that a longer one seems slower.
 LONGEST_CHAIN = 32
+
+# Sums among which the next one of a chain is chosen.
+WINDOW = 256
 
 _PINS = "ABCD"
 
@@ -31,29 +38,41 @@ class Half:
     total: Bit | None
 
 
-# Its carry is 0, whatever comes in.
+# Their carries are 0 and 1, whatever comes in.
 STOP = Half("0" * 16, ("1",) * 4, None)
+START = Half("0" * 12 + "1000", ("1",) * 4, None)
 # What is left over at the end of a chain.
 SPARE = STOP
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A carry chain as yosys made it: its cells, and the halves of the sum in it. ties: the nets that it reads, and the
-    cells that read its sum, directly or behind a register: what it should be placed near to."""
+    """A carry chain as yosys made it: its cells, and the halves of the sum in it. starts: with a carry; carries: out
+    of its last half, perhaps. ties: the nets that it reads, and the cells that read its sum, directly or behind a
+    register: what it should be placed near to."""
 
     cells: tuple[str, ...]
     halves: tuple[Half, ...]
-    carries: bool
+    starts: bool
+    carries: bool = True
     ties: frozenset[Bit] = frozenset()
+
+    def after(self, before: "Chain") -> tuple[Half, ...]:
+        """What has to stand between the two."""
+        if self.starts:
+            return (START,)
+        return (STOP,) if before.carries else ()
 
 
 def pack_chains(module: Module) -> tuple[Module, int]:
     """The module with the sums that may share chains in as few as there can be, and how many chains it has less."""
     readers = find_readers(module)
-    groups = _find_sums(module, readers)
+    chains = list(_find_chains(module, readers))
+    sums = _find_sums(module, readers, chains)
+    taken = {chain.cells[0] for group in sums.values() for chain in group}
+    registered = _find_registered(module, readers, [chain for chain in chains if chain.cells[0] not in taken])
     cells, nets, fewer = dict(module["cells"]), count(_highest_net(module) + 1), 0
-    for chains in groups.values():
+    for chains in (*sums.values(), *registered.values()):
         for packed in _pack(chains):
             if len(packed) == 1:
                 continue
@@ -65,9 +84,28 @@ def pack_chains(module: Module) -> tuple[Module, int]:
     return module | {"cells": cells}, fewer
 
 
-def _find_sums(module: Module, readers: Readers) -> dict[tuple[str, int], list[Chain]]:
-    """The chains that may be packed, by pipeline and depth, in the order of their names."""
-    chains = {chain.halves[0].total: chain for chain in _find_chains(module, readers)}
+def _find_registered(module: Module, readers: Readers, chains: Iterable[Chain]) -> dict[str, list[Chain]]:
+    """By layer, those of ``chains`` whose sums go to flip-flops only."""
+    layers = {bit: name.partition(".")[0] for name, net in module["netnames"].items() for bit in net["bits"]}
+    groups: dict[str, list[Chain]] = defaultdict(list)
+    for chain in chains:
+        halves = list(chain.halves)
+        while halves and halves[-1].total is None:
+            halves.pop()
+        totals = [half.total for half in halves if half.total is not None]
+        if totals and all(_is_flip_flop(module, *reader) for total in totals for reader in readers[total]):
+            ties = _find_ties(module, readers, halves)
+            groups[layers[totals[0]]].append(replace(chain, halves=tuple(halves), ties=ties))
+    return groups
+
+
+def _is_flip_flop(module: Module, cell: str, port: str) -> bool:
+    return cell != "" and module["cells"][cell]["type"] == "TRELLIS_FF" and port == "DI"
+
+
+def _find_sums(module: Module, readers: Readers, every: Iterable[Chain]) -> dict[tuple[str, int], list[Chain]]:
+    """Those of an adder pipeline, by pipeline and depth, in the order of their names."""
+    chains = {chain.halves[0].total: chain for chain in every if not chain.starts}
     groups: dict[tuple[str, int], list[Chain]] = defaultdict(list)
     used: set[str] = set()  # two equal sums are one for yosys
     for name, net in module["netnames"].items():
@@ -82,7 +120,7 @@ def _find_sums(module: Module, readers: Readers) -> dict[tuple[str, int], list[C
         used.add(chain.cells[0])
         depth, carries = int(net["attributes"][SUM], 2), CARRIES in net["attributes"]
         ties = _find_ties(module, readers, halves)
-        groups[name.rpartition(".")[0], depth].append(Chain(chain.cells, halves, carries, ties))
+        groups[name.rpartition(".")[0], depth].append(Chain(chain.cells, halves, False, carries, ties))
     return groups
 
 
@@ -91,17 +129,17 @@ def _find_ties(module: Module, readers: Readers, halves: Iterable[Half]) -> froz
     for half in halves:
         ties |= {bit for bit in half.inputs if isinstance(bit, int)}
         for cell, port in readers.get(half.total, ()) if half.total is not None else ():
-            is_register = cell and module["cells"][cell]["type"] == "TRELLIS_FF" and port == "DI"
+            is_register = _is_flip_flop(module, cell, port)
             behind = readers.get(module["cells"][cell]["connections"]["Q"][0], ()) if is_register else [(cell, port)]
             ties |= {name for name, _ in behind if name}
     return frozenset(ties)
 
 
 def _find_chains(module: Module, readers: Readers) -> Iterator[Chain]:
-    """Chains that begin without a carry and end without one that anything reads."""
+    """Chains that begin with a constant and end without a carry that anything reads."""
     carries = {cell["connections"]["CIN"][0]: name for name, cell in module["cells"].items() if cell["type"] == "CCU2C"}
     for name, cell in module["cells"].items():
-        if cell["type"] != "CCU2C" or cell["connections"]["CIN"] != ["0"]:
+        if cell["type"] != "CCU2C" or (first := cell["connections"]["CIN"][0]) not in ("0", "1"):
             continue
         names, halves = [name], [*_halves(cell, readers)]
         while (following := _next(module, readers, names[-1], carries)) is not None:
@@ -109,7 +147,7 @@ def _find_chains(module: Module, readers: Readers) -> Iterator[Chain]:
             halves += _halves(module["cells"][following], readers)
         last = module["cells"][names[-1]]["connections"].get("COUT", [])
         if not any(readers.get(bit) for bit in last):
-            yield Chain(tuple(names), tuple(halves), carries=True)
+            yield Chain(tuple(names), tuple(halves), starts=first == "1")
 
 
 def _next(module: Module, readers: Readers, name: str, carries: dict[Bit, str]) -> str | None:
@@ -129,34 +167,32 @@ def _halves(cell: Module, readers: Readers) -> Iterator[Half]:
 
 
 def _pack(chains: Iterable[Chain]) -> list[list[Chain]]:
-    """Chain by chain: the first sum that is left, then whichever fits and has most ties with those in it."""
+    """Chain by chain: the first sum that is left, then whichever of the next fits and has most ties with these."""
     left, packed = list(chains), []
     while left:
         taken = [left.pop(0)]
         length, ties = len(taken[0].halves), set(taken[0].ties)
         while True:
-            room = LONGEST_CHAIN - length - int(taken[-1].carries)
-            fitting = [place for place, chain in enumerate(left) if len(chain.halves) <= room]
+            needs = [len(chain.after(taken[-1])) + len(chain.halves) for chain in left[:WINDOW]]
+            fitting = [place for place, need in enumerate(needs) if length + need <= LONGEST_CHAIN]
             if not fitting:
                 break
-            chosen = left.pop(max(fitting, key=lambda place: len(ties & left[place].ties)))
-            length += len(chosen.halves) + int(taken[-1].carries)
-            taken.append(chosen)
-            ties |= chosen.ties
+            chosen = max(fitting, key=lambda place: len(ties & left[place].ties))
+            length += needs[chosen]
+            ties |= left[chosen].ties
+            taken.append(left.pop(chosen))
         packed.append(taken)
     return packed
 
 
 def _build(pattern: Module, packed: list[Chain], nets: Iterator[int]) -> dict[str, Module]:
     """The cells of one chain for all sums of ``packed``, named after its first one."""
-    halves: list[Half] = []
-    for chain in packed:
-        halves += chain.halves
-        if chain.carries and chain is not packed[-1]:
-            halves.append(STOP)
+    halves = [*packed[0].halves]
+    for before, chain in pairwise(packed):
+        halves += [*chain.after(before), *chain.halves]
     halves += [SPARE] * (len(halves) % 2)
     cells: dict[str, Module] = {}
-    carry: Bit = "0"
+    carry: Bit = "1" if packed[0].starts else "0"
     for place in range(0, len(halves), 2):
         wires: dict[str, list[Bit]] = {"CIN": [carry], "COUT": [carry := next(nets)]}
         parameters = {"INJECT1_0": "NO", "INJECT1_1": "NO"}

@@ -14,8 +14,11 @@ from .stream import lane_shape
 # An Amaranth value; its operators return unions that no value annotation fits.
 Bits = Any
 
-# A carry chain costs about four LUTs to enter and leave (ECP5), so that shorter sums are cheaper in plain LUTs.
+# Sums of more bits are carry chains whatever we say. Shorter ones are, where they are marked: with masks in front of
+# them, which carry cells take in, they are three times larger in lookup tables (boards/adders.py).
 SHORTEST_CHAIN = 4
+WIDEST_LOGIC = 2
+CHAIN = "espalier_chain"
 
 # What a LUT of the smallest families takes in.
 LUT_INPUTS = 4
@@ -119,7 +122,8 @@ def add_up(m: Module, terms: Sequence[Term], name: str) -> tuple[Term, int]:
     terms = [_name(m, term, f"{name}_0_{index}") for index, term in enumerate(terms)]
     while len(terms) > 1:
         level += 1
-        sums = [_add(a, b) for a, b in zip(terms[0::2], terms[1::2], strict=False)]
+        pairs = zip(terms[0::2], terms[1::2], strict=False)
+        sums = [_add(m, a, b, f"{name}_add_{level}_{index}") for index, (a, b) in enumerate(pairs)]
         terms = [*sums, *terms[2 * len(sums) :]]
         is_held = len(terms) == 1 or max(term.dtype.bits for term in terms) > WIDEST_UNREGISTERED
         keep, cycles = (_register, cycles + 1) if is_held else (_name, cycles)
@@ -185,7 +189,7 @@ def _register(m: Module, term: Term, name: str) -> Term:
     return replace(term, value=held)
 
 
-def _add(a: Term, b: Term) -> Term:
+def _add(m: Module, a: Term, b: Term, name: str) -> Term:
     if a.shift > b.shift:
         a, b = b, a
     apart = b.shift - a.shift
@@ -195,7 +199,7 @@ def _add(a: Term, b: Term) -> Term:
         return _subtract(a, b)
     # The bits of ``a`` below ``b`` pass by the adder.
     low, high = a.low + (b.low << apart), a.high + (b.high << apart)
-    top = _sum(a.value.shift_right(apart), b.value, IntType.of_range(low >> apart, high >> apart))
+    top = _sum(m, a.value.shift_right(apart), b.value, IntType.of_range(low >> apart, high >> apart), name)
     value = Cat(*_extend(a.value, apart), top) if apart else top
     return Term(_as(value, IntType.of_range(low, high)), low, high, a.shift, a.minus)
 
@@ -208,10 +212,14 @@ def _subtract(a: Term, b: Term) -> Term:
     return Term(_as(value, IntType.of_range(low, high)), low, high, shift)
 
 
-def _sum(a: Bits, b: Bits, dtype: IntType) -> Bits:
+def _sum(m: Module, a: Bits, b: Bits, dtype: IntType, name: str) -> Bits:
+    if dtype.bits <= WIDEST_LOGIC:
+        return _as(_ripple(a, b, dtype.bits), dtype)
     if dtype.bits > SHORTEST_CHAIN:
         return _as(a + b, dtype)
-    return _as(_ripple(a, b, dtype.bits), dtype)
+    total = Signal(lane_shape(dtype), name=name, attrs={CHAIN: 1})
+    m.d.comb += total.eq(a + b)
+    return total
 
 
 def _ripple(a: Bits, b: Bits, bits: int) -> Bits:

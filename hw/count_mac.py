@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ir.graph import Bounds, IntType
-from .arithmetic import DSP_CYCLES, SHORTEST_CHAIN
+from .arithmetic import DSP_CYCLES, WIDEST_LOGIC
 from .buffer import DEEPEST_LUT_RAM, InputBuffer
 from .count_functions import Finishing, finishing
 from .count_parts import (
@@ -230,7 +230,7 @@ def _sum_of(sums: Sums, simd: int, is_dsp: bool) -> tuple[Features, int]:
 def gates_of(name: str, loose: str, first: Sequence[Term], terms: int) -> str:
     """What the gates in front of a tree of adders count as: carry chains take them in, shorter adders do not."""
     _, total, _ = add_up(first)
-    return name if terms > 1 and total.bits > SHORTEST_CHAIN else loose
+    return name if terms > 1 and total.bits > WIDEST_LOGIC else loose
 
 
 def _full(dtype: IntType, reach: Term) -> Term:

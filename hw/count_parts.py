@@ -14,16 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ir.graph import IntType
-from .arithmetic import DSP_CYCLES, DSP_INPUT, LUT_INPUTS, SHORTEST_CHAIN, WIDEST_UNREGISTERED
+from .arithmetic import DSP_CYCLES, DSP_INPUT, LUT_INPUTS, SHORTEST_CHAIN, WIDEST_LOGIC, WIDEST_UNREGISTERED
 from .buffer import DEEPEST_LUT_RAM
 from .counters import is_power_of_two
 from .deep_queue import FETCHING, HEAD
 from .memory import BLOCK_SHAPES, choose_style, split_into_banks
 
-CHAINS = ("add", "compare", "constant", "count", "level", "point", "accumulate", "limit")
+CHAINS = ("add", "sum", "compare", "constant", "count", "level", "point", "accumulate", "limit")
 
 CHAINS_OF = {"level": 2, "constant": 0, "limit": 0}
 """Carry chains that are left of one of some kinds: what adds and subtracts takes two, constants are mostly logic."""
+
+PACKED, PACKED_HALVES = ("sum", "accumulate"), 32
+"""Those that go to registers and nowhere else: boards/chains.py has several in one chain, of so many halves of cells,
+and half a cell between each two of them."""
 
 ENGINES = (
     "serials", "serial_kept", "signed_lanes", "loose_lanes", "loose_masks", "shifted", "popcounts", "planar", "near",
@@ -79,16 +83,18 @@ def registers(bits: float, cycles: int = 1) -> Features:
 
 @lru_cache(maxsize=100_000)
 def chain(kind: str, bits: int, count: float = 1) -> Features:
-    """An adder or what else yosys makes a carry chain of: on ECP5 beyond four bits, on 7-series beyond two."""
+    """An adder or what else yosys makes a carry chain of: on ECP5 beyond four bits, on 7-series beyond two; sums of
+    `arithmetic.add_up` are chains on both."""
     length = "long" if bits > 4 else "short" if bits > 2 else "tiny"
     # A comparison of two bits with two others is one table.
     tables = 1 if length == "tiny" and kind in ("compare", "constant") else bits
     amounts = {f"{kind}_{length}": tables * count}
     if bits > 2:
         amounts[f"{kind}_fours"] = -(-bits // 4) * count
-    if bits > 4:
-        amounts[f"{kind}_pairs"] = -(-bits // 2) * count
-        amounts["chains"] = CHAINS_OF.get(kind, 1) * count
+    if bits > (2 if kind == "sum" else 4):
+        is_packed = kind in PACKED
+        amounts[f"{kind}_pairs"] = ((bits + 1) / 2 if is_packed else -(-bits // 2)) * count
+        amounts["chains"] = (bits + 1) / PACKED_HALVES * count if is_packed else CHAINS_OF.get(kind, 1) * count
     return features(**amounts)
 
 
@@ -137,18 +143,18 @@ def distinct(columns: float, words: int) -> float:
 
 
 @lru_cache(maxsize=100_000)
-def rom(words: int, width: float, style: str = "auto") -> Features:
-    """Of `hw/memory.py`, its words random."""
+def rom(words: int, width: float, style: str = "auto", different: int | None = None) -> Features:
+    """Of `hw/memory.py`; different: columns that are neither alike nor constant, else guessed: the words are random."""
     if words == 1 or not width:
         return NOTHING
     style = choose_style(words, int(width)) if style == "auto" else style
     if style == "block":
         return _block_rom(words, int(width))
-    different = distinct(width, words)
+    columns = distinct(width, words) if different is None else different
     if style == "logic":
-        four, six = _rows(different, words, 16), _rows(different, words, 64)
-        return features(logic4=four, logic6=six, register=different)
-    return _tables(different, words) + features(register=different)
+        four, six = _rows(columns, words, 16), _rows(columns, words, 64)
+        return features(logic4=four, logic6=six, register=columns)
+    return _tables(columns, words) + features(register=columns)
 
 
 def _tables(columns: float, words: int) -> Features:
@@ -259,7 +265,7 @@ def _bits(low: int, high: int) -> int:
 
 @lru_cache(maxsize=100_000)
 def _add(a: Term, b: Term) -> tuple[Term, int, bool]:
-    """The sum, the bits that are added, and whether in a carry chain; as `arithmetic.add_up` adds."""
+    """The sum, the bits that are added, and whether it is a difference; as `arithmetic.add_up` adds."""
     if a.shift > b.shift:
         a, b = b, a
     apart = b.shift - a.shift
@@ -271,7 +277,7 @@ def _add(a: Term, b: Term) -> tuple[Term, int, bool]:
         return Term(low, high, shift), _bits(low, high), True
     low, high = a.low + (b.low << apart), a.high + (b.high << apart)
     bits = _bits(low >> apart, high >> apart)
-    return Term(low, high, a.shift, a.minus), bits, bits > SHORTEST_CHAIN
+    return Term(low, high, a.shift, a.minus), bits, False
 
 
 def add_up(terms: Sequence[Term]) -> tuple[Features, Term, int]:
@@ -280,10 +286,9 @@ def add_up(terms: Sequence[Term]) -> tuple[Features, Term, int]:
     sums, cycles = list(terms), 0
     while len(sums) > 1:
         added = [_add(a, b) for a, b in zip(sums[0::2], sums[1::2], strict=False)]
-        for (_, bits, is_chain), count in Counter(added).items():
-            found = found + (
-                adder(bits, count) if is_chain and bits > SHORTEST_CHAIN else features(ripple=bits * count)
-            )
+        for (_, bits, is_difference), count in Counter(added).items():
+            is_logic = bits <= (SHORTEST_CHAIN if is_difference else WIDEST_LOGIC)
+            found = found + (features(ripple=bits * count) if is_logic else chain("sum", bits, count))
         sums = [*(total for total, _, _ in added), *sums[2 * len(added) :]]
         if len(sums) == 1 or max(term.bits for term in sums) > WIDEST_UNREGISTERED:
             cycles += 1

@@ -1,6 +1,8 @@
 """What a stage of the serial engine is made of."""
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from operator import or_
 
 import numpy as np
 
@@ -11,7 +13,6 @@ from .count_parts import (
     Features,
     Term,
     add_up,
-    adder,
     bits_of,
     chain,
     count_up,
@@ -26,9 +27,29 @@ from .count_parts import (
 from .finish import begin
 from .memory import choose_style, read_cycles
 from .plan import LayerPlan
+from .product import Product
+from .run_walk import find_runs
+from .serial import divide_work
 from .serial_array import LEVELS_PER_REGISTER
 from .serial_folds import _Layer
+from .slots import Slots
 from .weight_planes import Signs
+
+FEW_SLOTS = 1024
+"""Up to these, what the memory of masks holds is looked at; beyond, it is as good as random."""
+
+
+@dataclass(frozen=True)
+class Masks:
+    """is_kept: the input is, in a buffer. stored: bits of masks and signs that are not the same in every slot;
+    different: columns of these that are not alike, None if unknown; used: the share of lanes that any slot sums up.
+    runs: words of the issue controller's table, and how many bits of them vary."""
+
+    is_kept: bool
+    stored: int
+    different: int | None
+    used: float
+    runs: tuple[int, int]
 
 
 def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
@@ -41,36 +62,66 @@ def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     groups = sums.blocks * -(-own // fold.pe)
     planes = sums.stored.bits
 
+    if slots <= FEW_SLOTS:
+        masks = _find_masks(product, fold)
+    else:
+        # One scan of the input is all where no tile has a second plane.
+        is_rescanned = groups > sums.blocks or (not is_group_major and beats > 1 and slots > sums.blocks * beats)
+        stored = units * fold.pe * fold.simd * (1 + (signs == "weight"))
+        tiles = groups * beats
+        runs = (tiles, bits_of(units * planes) + 1) if is_group_major and slots % tiles else (1, 0)
+        masks = Masks(is_rescanned and not takes_all, stored, None, 1.0, runs)
     shift_bits = (planes - 1).bit_length() if is_group_major else 0
-    weights = fold.pe * fold.simd
-    width = units * (weights + {"none": 0, "plane": 1, "weight": weights}[signs] + shift_bits) + (not is_group_major)
+    others = units * (shift_bits + (signs == "plane")) + (not is_group_major)
     lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
-    is_kept = not takes_all and (groups > sums.blocks or (not is_group_major and beats > 1))
-    if is_kept:
-        width += (beats - 1).bit_length() + 1
+    if masks.is_kept:
+        others += (beats - 1).bit_length() + 1
+    width, different = masks.stored + others, None if masks.different is None else masks.different + others
     style = choose_style(slots, width) if fold.memory == "auto" else fold.memory
     read = read_cycles(slots, style)
-    buffer, buffered = count_buffer(beats, lanes * x_bits, is_kept)
+    buffer, buffered = count_buffer(beats, lanes * x_bits, masks.is_kept)
     array, cycles = _array(sums, fold.simd, units, is_group_major, signs == "weight")
     finish, bits = sums.finish.count(fold.pe), sums.finish.x_type.bits
-    fetched = max(read, buffered + (read if is_kept else 0))
+    fetched = max(read, buffered + (read if masks.is_kept else 0))
     start_bits = _start_bits(sums)
     summed = fetched + cycles + 1 + (start_bits > 0)
     latency = max(summed, finish.lead) + finish.cycles + 1
 
-    found = walk(slots) + walk(groups) + rom(slots, width, style) + buffer + finish.features
-    found = found + many(array, fold.pe) + registers(width, fetched - read)
+    found = walk(slots) + walk(groups) + rom(slots, width, style, different) + buffer + finish.features
+    found = found + many(array, fold.pe * masks.used) + registers(width, fetched - read)
     found = found + many(chain("accumulate", bits) + features(register=2 * bits, serial_kept=bits), fold.pe)
     if signs == "plane":
         found = found + features(inverted=units * lanes * x_bits, register=units * lanes * x_bits)
     if start_bits:
-        started = many(adder(bits) + features(register=bits), fold.pe)
+        started = many(chain("accumulate", bits) + features(register=bits), fold.pe)
         found = found + rom(groups, start_bits * fold.pe, "lut") + walk(1, groups) + started
-    tiles = groups * beats
-    if is_group_major and slots % tiles:  # the issue controller has a table of how many slots each tile takes
-        found = found + rom(tiles, bits_of(units * planes) + 1, "lut") + counter(tiles)
+    runs, varying = masks.runs
+    if varying:
+        found = found + rom(runs, varying, "lut") + counter(runs)
     found = found + features(register=latency - 1, serials=1)
     return found + queue(depth or -(-(latency + 1) // max(1, slots // groups)), fold.pe * sums.finish.y_type.bits)
+
+
+@lru_cache(maxsize=50_000)
+def _find_masks(product: Product, fold: LayerPlan) -> Masks:
+    work = divide_work(product, fold)
+    slots, planes = work.slots, work.planes
+    places = slots.group, slots.beat
+    found = [planes.masks(*places, plane).reshape(len(slots), -1) for plane in slots.planes.T]
+    if planes.is_negative is not None:
+        found += [planes.is_negative[places].reshape(len(slots), -1) & masks for masks in found]
+    masks = np.concatenate(found, axis=1)
+    varying = masks[:, np.any(masks != masks[0], axis=0)]
+    is_kept = bool((slots.is_new & ~slots.takes).any())
+    used = float(np.any(masks[:, : fold.pe * fold.simd * slots.planes.shape[1]], axis=0).mean())
+    different = len(np.unique(varying, axis=1).T) if varying.size else 0
+    return Masks(is_kept, varying.shape[1], different, used, _count_runs(slots))
+
+
+def _count_runs(slots: Slots) -> tuple[int, int]:
+    runs = min((find_runs(slots.takes, slots.starts, takes_all) for takes_all in (False, True)), key=len)
+    changing = reduce(or_, ((run.length - 1) ^ (runs[0].length - 1) for run in runs))
+    return len(runs), changing.bit_count() + sum(len({run[flag] for run in runs}) > 1 for flag in (1, 2))
 
 
 @lru_cache(maxsize=1000)
