@@ -35,6 +35,7 @@ from espalier.hw.budget import KINDS, Budget, Spent, spent
 from espalier.hw.design import Design, generate
 from espalier.hw.estimate import estimate, total
 from espalier.hw.fitting import fit
+from espalier.hw.folding_file import Folding
 from espalier.hw.planning import Planning
 from espalier.hw.queues import analyse
 from espalier.hw.resources import Resources
@@ -96,15 +97,28 @@ def plan_row(graph: Graph, device: str, fill: float, *, greedy_rate: bool) -> tu
 
 
 def fastest_greedy(graph: Graph, planning: Planning) -> int:
-    """The fewest cycles a frame at which the greedy plan fits, as far as is predicted; no fewer than the best plan."""
+    """The fewest cycles a frame at which the greedy plan fits, as far as is predicted; no fewer than the best plan, and
+    the most that there are where it never fits."""
     best = planning.fastest().cycles
     levels = [level for level in planning.chooser.levels if level >= best]
+    fits = partial(_fits_greedily, graph, planning.budget)
     low, high = 0, len(levels) - 1
     while low < high:
         middle = (low + high) // 2
-        taken = _predict(generate(graph, plan_greedily(graph, levels[middle])), planning.budget)
-        low, high = (middle + 1, high) if planning.budget.exceeded(taken) else (low, middle)
+        low, high = (low, middle) if fits(levels[middle]) else (middle + 1, high)
+    # Queues are not in that.
+    while low < len(levels) - 1 and planning.budget.exceeded(
+        _predict(generate(graph, plan_greedily(graph, levels[low])), planning.budget)
+    ):
+        low += 1
     return levels[low]
+
+
+def _fits_greedily(graph: Graph, budget: Budget, cycles: int) -> bool:
+    layers = plan_greedily(graph, cycles).layers.items()
+    folding = Folding(layers={name: {"pe": layer.pe, "simd": layer.simd} for name, layer in layers})
+    fixed = Planning(graph, budget=replace(budget, limits={}), folding=folding, has_target=True)
+    return not budget.exceeded(fixed.fastest().spent)
 
 
 def _predict(design: Design, budget: Budget, *, placed: bool = True) -> Spent:

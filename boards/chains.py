@@ -20,8 +20,9 @@ from .netlist import Bit, Module, Readers, find_readers
 
 SUM, CARRIES = "espalier_sum", "espalier_carries"
 
-# Halves of a packed chain. Timing analysis follows a chain through all its sums, so that a longer one seems slower.
-LONGEST_CHAIN = 32
+# Halves of a packed chain of an adder pipeline, and of sums in front of registers. Timing analysis follows a chain
+# through all its sums, so that a longer one seems slower.
+LONGEST_CHAIN, LONGEST_REGISTERED = 32, 24
 
 # Sums among which the next one of a chain is chosen.
 WINDOW = 256
@@ -72,10 +73,10 @@ def pack_chains(module: Module) -> tuple[Module, int]:
     taken = {chain.cells[0] for group in sums.values() for chain in group}
     registered = _find_registered(module, readers, [chain for chain in chains if chain.cells[0] not in taken])
     cells, nets, fewer = dict(module["cells"]), count(_highest_net(module) + 1), 0
-    for chains in (*sums.values(), *registered.values()):
-        for packed in _pack(chains):
-            if len(packed) == 1:
-                continue
+    packs = [pack for group in sums.values() for pack in _pack(group, LONGEST_CHAIN)]
+    packs += [pack for group in registered.values() for pack in _pack(group, LONGEST_REGISTERED)]
+    for packed in packs:
+        if len(packed) > 1:
             for chain in packed:
                 for name in chain.cells:
                     del cells[name]
@@ -166,7 +167,7 @@ def _halves(cell: Module, readers: Readers) -> Iterator[Half]:
         yield Half(parameters[f"INIT{half}"], inputs, total if total != "x" and readers.get(total) else None)
 
 
-def _pack(chains: Iterable[Chain]) -> list[list[Chain]]:
+def _pack(chains: Iterable[Chain], longest: int) -> list[list[Chain]]:
     """Chain by chain: the first sum that is left, then whichever of the next fits and has most ties with these."""
     left, packed = list(chains), []
     while left:
@@ -174,7 +175,7 @@ def _pack(chains: Iterable[Chain]) -> list[list[Chain]]:
         length, ties = len(taken[0].halves), set(taken[0].ties)
         while True:
             needs = [len(chain.after(taken[-1])) + len(chain.halves) for chain in left[:WINDOW]]
-            fitting = [place for place, need in enumerate(needs) if length + need <= LONGEST_CHAIN]
+            fitting = [place for place, need in enumerate(needs) if length + need <= longest]
             if not fitting:
                 break
             chosen = max(fitting, key=lambda place: len(ties & left[place].ties))

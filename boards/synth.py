@@ -25,6 +25,10 @@ from .place import PathStep, Placement, fastest, place
 from .wrapper import INSTANCE, NAME, wrap
 from .yosys import run_yosys
 
+SHORTEST_PATH_PS = 1500
+"""As yosys counts: two or three lookup tables. It makes no path shorter than this at the cost of area, which it does
+otherwise where the longest path of a small design is shorter."""
+
 DESIGN, NETLIST, REPORT = "design.v", "netlist.json", "synth.json"
 
 
@@ -198,7 +202,7 @@ def _passes(job: _Job, top: str, file: str) -> list[str]:
     """Map ``top``, flattened, to the device's cells, and write it to ``file``."""
     no_dsp = "" if job.dsp else " -nodsp"
     if job.device.family == "ecp5":
-        mapping = f"synth_ecp5 -top {top}{no_dsp}"
+        mapping = f"scratchpad -set abc9.D {SHORTEST_PATH_PS}; synth_ecp5 -top {top}{no_dsp}"
     else:
         mapping = f"synth_xilinx -family {job.device.family} -top {top} -flatten -noiopad -noclkbuf{no_dsp}"
     return [*adders.prepare(job.verilog, top), mapping, "check -assert", f"write_json {file}"]

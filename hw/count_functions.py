@@ -112,11 +112,12 @@ class _Requantizes:
         self.factor, self.addend = kinds
         # Constants that are powers of two are wires: where there is but one group of lanes, this is told by channel.
         numbers = np.abs(np.atleast_1d(node.multiplier))
+        self.is_alike = len(np.unique(node.multiplier)) == 1
         self.hard = float(np.mean((numbers & (numbers - 1)) != 0))
 
     def count(self, lanes: int, groups: int) -> Counted:
         products, terms = multiply_wide(self.x, Term(self.factor.low, self.factor.high))
-        if groups == 1:
+        if groups == 1 or self.is_alike:
             products = many(products, self.hard)
         tree, total, adding = add_up(terms)
         cycles = DSP_CYCLES + adding + CYCLES_AFTER_PRODUCT
@@ -129,7 +130,7 @@ class _Requantizes:
             + adder(sums)
             + chain("limit", kept, 2)
         )
-        found = many(lane, lanes) + rom(groups, lanes * self.factor.bits, "lut")
+        found = many(lane, lanes) + rom(1 if self.is_alike else groups, lanes * self.factor.bits, "lut")
         found = found + rom(groups, lanes * self.addend.bits, "lut")
         if groups > 1:
             found = found + registers(distinct(lanes * self.addend.bits, groups), cycles - CYCLES_AFTER_PRODUCT)

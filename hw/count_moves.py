@@ -23,6 +23,7 @@ from .count_parts import (
     registers,
     walk,
 )
+from .counters import is_power_of_two
 from .moves import (
     HELD,
     Action,
@@ -32,6 +33,7 @@ from .moves import (
     place_lanes,
     plan_moves,
     shift_lanes,
+    shortest_period,
     use_padding,
 )
 from .pool import Axis
@@ -54,15 +56,15 @@ def loop_walk(counts: Sequence[int]) -> Features:
 def window(
     counts: Sequence[int], places: int, x_width: int, y_width: int, padded: Sequence[int] = (), masked: int = 0
 ) -> Features:
-    """Of `serial_window.WindowStage` but its queue. padded: bits of row and column where padding is told by them;
-    masked: bits of lanes that stand for no channel."""
+    """Of `serial_window.WindowStage` but its queue. counts: of its loops; none where beats leave as they come. padded:
+    bits of row and column where padding is told by them; masked: bits of lanes that stand for no channel."""
     is_block = places > DEEPEST_LUT_RAM
     words = 1 << max(1, (places - 1).bit_length())
     bits, loops = places.bit_length() + 1, sum(count > 1 for count in counts)
     pointers = add_all(
         (
             chain("point", bits, 5),  # the beat wanted, those written, the room left, two comparisons
-            features(register=6 * bits + 6, picked=bits * loops, ranks=2 * bits, windows=1),
+            features(register=(6 if counts else 3) * bits + 6, picked=bits * loops, ranks=2 * bits, windows=1),
         )
     )
     places_of_padding = add_all(
@@ -83,6 +85,8 @@ def serial_window(
     beats = -(-channels // lanes)
     inner = (beats, *sliding.kernel) if by_channel else (groups, repeats, *sliding.kernel, beats)
     counts = (sliding.rows, sliding.columns, *inner)
+    if sliding.kernel == sliding.stride == (1, 1):  # pixels come one after the other
+        counts = inner if groups * repeats > 1 else ()
     bits, y_bits = sliding.image.dtype.bits, sliding.dtype.bits
     found = window(
         counts, places or guess_places(sliding, groups * beats), lanes * bits, lanes * y_bits, _padded_axes(sliding),
@@ -157,7 +161,7 @@ def pool(
 ) -> Features:  # fmt: skip
     """Of `pool.PoolStage`."""
     rows, columns = axes
-    sizes = [groups, len(columns.inside), len(rows.inside), columns.windows]
+    sizes = [groups, _told_apart(columns), _told_apart(rows), columns.windows]
     found = add_all(walk(size) for size in sizes)
     found = found + features(register=6, flag=2 * sum(bits_of(size) for size in sizes[1:3]), pools=1)
     words = columns.windows * groups
@@ -174,6 +178,13 @@ def pool(
     found = found + registers(lanes * x_bits, taken) + counted.features
     found = found + features(register=latency - 1 + (2 + bits_of(words)) * (taken + is_block * 3))
     return found + queue(depth or latency + 1, lanes * finish.y_type.bits)
+
+
+def _told_apart(axis: Axis) -> int:
+    """Of the places along an axis, as many as a counter of them needs: all, or, where they are a power of two, those
+    after which they repeat."""
+    places = axis.inside + 2 * axis.first + 4 * axis.last
+    return shortest_period(places.tolist()) if is_power_of_two(len(places)) else len(places)
 
 
 def _accumulators(words: int, lanes: int, bits: int, is_max: bool, is_block: bool) -> Features:

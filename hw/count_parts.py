@@ -25,7 +25,7 @@ CHAINS = ("add", "sum", "compare", "constant", "count", "level", "point", "accum
 CHAINS_OF = {"level": 2, "constant": 0, "limit": 0}
 """Carry chains that are left of one of some kinds: what adds and subtracts takes two, constants are mostly logic."""
 
-PACKED, PACKED_HALVES = ("sum", "accumulate"), 32
+PACKED, PACKED_HALVES = ("sum", "accumulate"), 24
 """Those that go to registers and nowhere else: boards/chains.py has several in one chain, of so many halves of cells,
 and half a cell between each two of them."""
 

@@ -89,7 +89,8 @@ def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
 
     found = walk(slots) + walk(groups) + rom(slots, width, style, different) + buffer + finish.features
     found = found + many(array, fold.pe * masks.used) + registers(width, fetched - read)
-    found = found + many(chain("accumulate", bits) + features(register=2 * bits, serial_kept=bits), fold.pe)
+    kept = max(1, bits - _lowest_plane(product))
+    found = found + many(chain("accumulate", kept) + features(register=2 * kept, serial_kept=kept), fold.pe)
     if signs == "plane":
         found = found + features(inverted=units * lanes * x_bits, register=units * lanes * x_bits)
     if start_bits:
@@ -114,8 +115,8 @@ def _find_masks(product: Product, fold: LayerPlan) -> Masks:
     varying = masks[:, np.any(masks != masks[0], axis=0)]
     is_kept = bool((slots.is_new & ~slots.takes).any())
     used = float(np.any(masks[:, : fold.pe * fold.simd * slots.planes.shape[1]], axis=0).mean())
-    different = len(np.unique(varying, axis=1).T) if varying.size else 0
-    return Masks(is_kept, varying.shape[1], different, used, _count_runs(slots))
+    different = {column.tobytes() for column in np.packbits(varying.astype(np.bool_), axis=0).T}
+    return Masks(is_kept, varying.shape[1], len(different), used, _count_runs(slots))
 
 
 def _count_runs(slots: Slots) -> tuple[int, int]:
@@ -131,6 +132,12 @@ def _start_bits(sums: Sums) -> int:
     negative = np.minimum(product.weights, 0).sum(axis=(1, 2))
     start, _, _ = begin(product.function, (x_type.low + x_type.high) * negative, product.sums)
     return IntType.of_range(int(start.min()), int(start.max())).bits if start.any() else 0
+
+
+@lru_cache(maxsize=1000)
+def _lowest_plane(product: Product) -> int:
+    every = int(np.bitwise_or.reduce(product.weights, axis=None))
+    return (every & -every).bit_length() - 1 if every else 0
 
 
 @lru_cache(maxsize=50_000)
@@ -166,8 +173,10 @@ def _array(sums: Sums, simd: int, units: int, is_group_major: bool, has_signs: b
     if not is_group_major:
         return tree + masks, cycles
     most = sums.stored.bits - 1
-    shifted = total.bits + most
     levels = most.bit_length()
-    shifter = features(shifted=shifted * levels, register=shifted * (levels // LEVELS_PER_REGISTER))
+    # The last level stands in front of an adder, which takes it in.
+    widths = [total.bits + min(most, (2 << level) - 1) for level in range(levels - 1)]
+    held = [bits for level, bits in enumerate(widths) if level % LEVELS_PER_REGISTER or level == levels - 2]
+    shifter = features(shifted=sum(widths), register=sum(held))
     joined, _, adding = add_up([total] * units)
     return many(tree + shifter, units) + masks + (joined if units > 1 else NOTHING), cycles + adding + levels // 2

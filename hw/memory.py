@@ -1,7 +1,9 @@
 """Read-only memories of weights and thresholds, in the style that the family has."""
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import accumulate
+from operator import and_
 from typing import NamedTuple
 
 from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
@@ -85,7 +87,8 @@ class Rom(wiring.Component):
         if len(self._words) == 1:
             m.d.comb += self.word.eq(self._read(m, "words", self._words, width, is_block=False))
             return m
-        found = Signal(width, reset_less=True)
+        # A bit that is 1 in all words is a constant for yosys if its register begins so.
+        found = Signal(width, reset_less=True, init=reduce(and_, self._words) if self._style != "block" else 0)
         m.d.comb += self.word.eq(found)
         if self._style == "block":
             m.d.sync += found.eq(self._choose_bank(m))

@@ -44,7 +44,7 @@ def adders(widths, group=lambda index: "1", carries=()):
 def behave(module, values):
     """The values of all nets."""
     values = dict(values) | CONSTANTS
-    waiting = list(module["cells"].values())
+    waiting = [cell for cell in module["cells"].values() if cell["type"] == "CCU2C"]
     while waiting:
         ready = [cell for cell in waiting if cell["connections"]["CIN"][0] in values]
         assert ready, "a chain that does not begin"
@@ -138,3 +138,58 @@ def test_every_output_of_a_cell_has_a_net_of_its_own():
     packed, _ = pack_chains(adders([3, 4, 1, 7], carries=(0,))[0])
     nets = [cell["connections"][port][0] for cell in packed["cells"].values() for port in ("S0", "S1", "COUT")]
     assert len(set(nets)) == len(nets) and all(isinstance(net, int) for net in nets)
+
+
+def flip_flop(data, out):
+    directions = {"DI": "input", "Q": "output"}
+    made = {"type": "TRELLIS_FF", "parameters": {}, "attributes": {}, "port_directions": directions}
+    return made | {"connections": {"DI": [data], "Q": [out]}}
+
+
+def registered_sums(widths, starts=(), read=()):
+    """As `adders`, but of sums that carry and go to flip-flops; starts: those that are one more; read: those that
+    something else reads as well."""
+    module, operands = adders(widths)
+    nets = count(10_000)
+    for index, (_, _, total) in enumerate(operands):
+        name = f"p.sum_{index}"
+        module["netnames"][name]["attributes"] = {}
+        module["cells"][f"{name}_0"]["connections"]["CIN"] = ["1" if index in starts else "0"]
+        for place, net in enumerate(total):
+            module["cells"][f"{name}_q{place}"] = flip_flop(net, next(nets))
+    outputs = [net for index in read for net in operands[index][2]]
+    module["ports"] = {"y": {"direction": "output", "bits": outputs}}
+    return module, operands
+
+
+@pytest.mark.parametrize("starts", [(), (0, 4, 5), range(9)])
+@pytest.mark.parametrize("longest", [12, 24])
+def test_sums_in_front_of_registers_share_chains_whatever_they_carry(longest, starts, monkeypatch):
+    monkeypatch.setattr(chains, "LONGEST_REGISTERED", longest)
+    module, operands = registered_sums([3, 4, 1, 7, 8, 2, 9, 5, 6], starts)
+    packed, fewer = pack_chains(module)
+    assert fewer > 2
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        values, totals = drive(operands, rng, range(9))
+        found = behave(packed, values)
+        wanted = [(value + (index in starts)) % (1 << len(total)) for index, (total, value) in enumerate(totals)]
+        assert [sum(found[net] << place for place, net in enumerate(total)) for total, _ in totals] == wanted
+
+
+def test_what_stands_between_two_sums_is_needed(monkeypatch):
+    module, operands = registered_sums([4] * 6)
+    monkeypatch.setattr(chains, "STOP", chains.Half("1" * 16, ("1",) * 4, None))  # hands on whatever comes in
+    packed, _ = pack_chains(module)
+    values, totals = drive(operands, np.random.default_rng(1), range(6))
+    found = behave(packed, values)
+    assert [sum(found[net] << place for place, net in enumerate(total)) for total, _ in totals] != [
+        value for _, value in totals
+    ]
+
+
+def test_sums_that_anything_else_reads_keep_their_chains():
+    module, _ = registered_sums([4] * 6, read=(0, 2))
+    packed, fewer = pack_chains(module)
+    assert fewer == 3
+    assert all(packed["cells"][name] == module["cells"][name] for name in ("p.sum_0_0", "p.sum_2_2"))
