@@ -42,6 +42,10 @@ PARTS = (
 PULL = 0.3
 """Measurements that the prior is worth."""
 
+USUAL, ROUNDS = 0.1, 5
+"""A relative error from which on a measurement counts less: there contents decide, which no feature tells. Least squares
+with such weights are solved so often."""
+
 Fit = dict[str, dict[str, float]]
 
 ONLY = {
@@ -109,15 +113,19 @@ def fit(family: str, rows: list[Row], prior: Fit | None = None) -> Fit:
     found = {}
     for place, what in enumerate(FITTED):
         size = areas[:, 3] if what == "ff" else all_luts(family, areas)
-        weights, chosen = 1 / (size + SMALL), np.array(allowed(family, what))
+        chosen, trust = np.array(allowed(family, what)), np.ones(len(rows))
         names = [name for name, is_chosen in zip(FEATURES, chosen) if is_chosen]
-        matrix, wanted = features[:, chosen] * weights[:, None], areas[:, place] * weights
-        pull = np.sqrt(PULL * np.maximum(1e-9, (matrix**2).mean(axis=0)))
         before = np.array([(prior or {}).get(what, {}).get(name, 0.0) for name in names])
         most = np.array([MOST_OF_A_PART if name in PARTS else MOST for name in names])
-        solved = lsq_linear(
-            np.vstack([matrix, np.diag(pull)]), np.concatenate([wanted, pull * before]), (0, most), tol=1e-12
-        ).x
+        for _ in range(ROUNDS):
+            weights = trust / (size + SMALL)
+            matrix, wanted = features[:, chosen] * weights[:, None], areas[:, place] * weights
+            pull = np.sqrt(PULL * np.maximum(1e-9, (matrix**2).mean(axis=0)))
+            solved = lsq_linear(
+                np.vstack([matrix, np.diag(pull)]), np.concatenate([wanted, pull * before]), (0, most), tol=1e-12
+            ).x
+            errors = (features[:, chosen] @ solved - areas[:, place]) / (size + SMALL)
+            trust = 1 / np.sqrt(1 + (errors / USUAL) ** 2)
         found[what] = {name: round(float(value), 4) for name, value in zip(names, solved) if value > 5e-5}
     return found
 

@@ -1,13 +1,14 @@
 """What a stage of the mac engine is made of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ..ir.graph import Bounds, IntType
+from ..ir.threshold import Threshold
 from .arithmetic import DSP_CYCLES, WIDEST_LOGIC
 from .buffer import DEEPEST_LUT_RAM, InputBuffer
 from .count_functions import Finishing, finishing
@@ -76,6 +77,11 @@ def find_sums(product: Product) -> Sums:
     low, high = (0, 1) if are_signs else (min(0, int(weights.min())), max(0, int(weights.max())))
     start, function, sums = begin(product.function, offsets, product.sums)
     outputs, positions, channels = weights.shape
+    every = int(np.bitwise_or.reduce(weights, axis=None))
+    if every and not start.any() and isinstance(function, Threshold):  # bits that no sum has take nothing
+        lowest = (every & -every).bit_length() - 1
+        function = replace(function, thresholds=-(-function.thresholds >> lowest))
+        sums = Bounds(sums.low >> lowest, sums.high >> lowest)
     finish = finishing(
         function, int(sums.low.min()), int(sums.high.max()), product.result, outputs // product.blocks, product.blocks
     )

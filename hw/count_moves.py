@@ -117,7 +117,7 @@ def parallel_window(sliding: Sliding, lanes: int, repeats: int, depth: int | Non
     beats = -(-taps * channels // lanes)
     is_block = rows > 1 and width > DEEPEST_LUT_RAM
     gap = (width * sliding.stride[0]).bit_length()
-    found = walk(sliding.columns, sliding.rows) + walk(beats, repeats)
+    found = walk(sliding.columns, sliding.rows, is_addressed=False) + walk(beats, repeats, is_addressed=False)
     found = found + chain("point", gap) + features(register=gap + 4 + taps, flag=gap, picked=gap, parallels=1)
     found = found + features(register=taps * channels * bits)
     if rows > 1 and width > 1:
@@ -272,7 +272,8 @@ def join(
 def crop(shape: Sequence[int], beats: int, width: int, depth: int | None) -> Features:
     height, columns = shape[:2]
     flags = features(register=2 + width + 1, flag=2 * (bits_of(height) + bits_of(columns)), stages=1)
-    return walk(beats) + walk(columns, height) + flags + queue(depth or 3, width)
+    places = walk(columns, height, is_addressed=False)
+    return walk(beats) + places + flags + queue(depth or 3, width)
 
 
 def fork(width: int, depths: Sequence[int | None]) -> Features:

@@ -125,13 +125,13 @@ def counter(size: int) -> Features:
 
 
 @lru_cache(maxsize=100_000)
-def walk(beats: int, groups: int = 1) -> Features:
-    """Of `hw/counters.py`."""
+def walk(beats: int, groups: int = 1, *, is_addressed: bool = True) -> Features:
+    """Of `hw/counters.py`; is_addressed: its count of all slots is used."""
     flags = add_all(features(register=2, flag=bits_of(size)) for size in (beats, groups) if size > 1)
     if is_power_of_two(beats):
         return flags + counter(beats * groups)
-    several = counter(groups) + counter(beats * groups) if groups > 1 else features()
-    return flags + counter(beats) + several
+    found = flags + counter(beats) + counter(groups)
+    return found + counter(beats * groups) if is_addressed and groups > 1 else found
 
 
 def distinct(columns: float, words: int) -> float:

@@ -89,8 +89,7 @@ def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
 
     found = walk(slots) + walk(groups) + rom(slots, width, style, different) + buffer + finish.features
     found = found + many(array, fold.pe * masks.used) + registers(width, fetched - read)
-    kept = max(1, bits - _lowest_plane(product))
-    found = found + many(chain("accumulate", kept) + features(register=2 * kept, serial_kept=kept), fold.pe)
+    found = found + many(chain("accumulate", bits) + features(register=2 * bits, serial_kept=bits), fold.pe)
     if signs == "plane":
         found = found + features(inverted=units * lanes * x_bits, register=units * lanes * x_bits)
     if start_bits:
@@ -132,12 +131,6 @@ def _start_bits(sums: Sums) -> int:
     negative = np.minimum(product.weights, 0).sum(axis=(1, 2))
     start, _, _ = begin(product.function, (x_type.low + x_type.high) * negative, product.sums)
     return IntType.of_range(int(start.min()), int(start.max())).bits if start.any() else 0
-
-
-@lru_cache(maxsize=1000)
-def _lowest_plane(product: Product) -> int:
-    every = int(np.bitwise_or.reduce(product.weights, axis=None))
-    return (every & -every).bit_length() - 1 if every else 0
 
 
 @lru_cache(maxsize=50_000)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import reduce
 from itertools import accumulate
-from operator import and_
+from operator import and_, or_
 from typing import NamedTuple
 
 from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
@@ -12,7 +12,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from .arithmetic import delay
+from .arithmetic import Bits, delay
 
 # Widths and depths of a block of 18 kbit, as ECP5 and 7-series have it.
 BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
@@ -87,9 +87,8 @@ class Rom(wiring.Component):
         if len(self._words) == 1:
             m.d.comb += self.word.eq(self._read(m, "words", self._words, width, is_block=False))
             return m
-        # A bit that is 1 in all words is a constant for yosys if its register begins so.
-        found = Signal(width, reset_less=True, init=reduce(and_, self._words) if self._style != "block" else 0)
-        m.d.comb += self.word.eq(found)
+        found = Signal(width, reset_less=True)
+        m.d.comb += self.word.eq(self._without_constants(found))
         if self._style == "block":
             m.d.sync += found.eq(self._choose_bank(m))
         elif self._style == "lut":
@@ -102,6 +101,14 @@ class Rom(wiring.Component):
                 with m.Default():  # the last word, and addresses that never come
                     m.d.sync += found.eq(Const(self._words[-1], width))
         return m
+
+    def _without_constants(self, found: Signal) -> Bits:
+        """Bits that all words share are no registers, so that what follows can be made for them."""
+        ones, some = reduce(and_, self._words), reduce(or_, self._words)
+        if self._style == "block" or not (ones or ~some & (1 << len(found)) - 1):
+            return found
+        is_constant = [(ones | ~some) >> bit & 1 for bit in range(len(found))]
+        return Cat(Const(ones >> bit & 1, 1) if is_constant[bit] else found[bit] for bit in range(len(found)))
 
     def _choose_bank(self, m: Module) -> Value:
         """The word, two cycles after the address: in a block's own output register, which takes in nothing but that."""

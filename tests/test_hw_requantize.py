@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from espalier.boards.synth import measure_layers
+from espalier.hw.design import generate
 from espalier.hw.plan import LayerPlan, Plan
 from espalier.ir.dense import Dense
 from espalier.ir.graph import IntType
@@ -31,3 +33,15 @@ def test_wide_weights_are_exact(multiplier):
     graph = append(empty_graph((4,), IntType(20)), Dense, "fc", weights=weights)
     fold = LayerPlan(pe=2, simd=2, multiplier=multiplier)
     assert_exact(graph, Plan(layers={"fc": fold}), random_frames(graph, 4), 0.2)
+
+
+@pytest.mark.synth
+def test_a_multiplier_that_all_channels_share_is_a_constant(tmp_path):
+    def area(multiplier):
+        fields = {"multiplier": np.array(multiplier), "addend": np.arange(6), "shift": 3, "low": 0, "high": 7}
+        graph = append(empty_graph((6,), IntType(8)), Requantize, "scale", **fields)
+        design = generate(graph, Plan(layers={"scale": LayerPlan(pe=1)}))
+        layers = measure_layers(design.verilog(), design.top, "ecp5-25k", tmp_path, ("scale",))
+        return layers["scale"]
+
+    assert (area([4] * 6).dsp, area([4, 5] * 3).dsp) == (0, 1)
