@@ -43,8 +43,8 @@ PULL = 0.3
 """Measurements that the prior is worth."""
 
 USUAL, ROUNDS = 0.1, 5
-"""A relative error from which on a measurement counts less: there contents decide, which no feature tells. Least squares
-with such weights are solved so often."""
+"""A relative error from which on a measurement counts less: there contents decide, which no feature tells. Least
+squares with such weights are solved so often."""
 
 Fit = dict[str, dict[str, float]]
 
