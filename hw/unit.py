@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..ir.add import Add
 from ..ir.argmax import ArgMax
@@ -73,7 +74,7 @@ class Unit:
             return "depthwise"
         return KINDS.get(type(node), "lanewise")
 
-    @property
+    @cached_property
     def weight_bits(self) -> int:
         """Bits of one weight as stored; 0 where there are none."""
         node = self.nodes[0]
