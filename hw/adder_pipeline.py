@@ -68,19 +68,20 @@ class AdderPipeline(wiring.Component):
     """``graph`` for a vector a cycle: ``x``, all inputs of ``x_type``, gives ``y``, all outputs plus ``starts`` as
     ``y_type``, ``cycles`` later; ``levels`` sums between registers.
 
-    after: of these, what follows ``y`` takes the place of so many, up to a register of its own; with 0, ``y`` comes out
-    of registers. is_held: ``x`` comes out of registers; if not, it goes into some at first.
+    after: of these, what follows ``y`` takes the place of so many, up to a register of its own. is_registered: ``y``
+    comes out of registers; if not, what follows has some. is_held: ``x`` comes out of registers; if not, it goes into
+    some at first.
     """
 
     def __init__(
         self, graph: AdderGraph, x_type: IntType, starts: Ints, y_type: IntType, levels: int, after: int = 0, *,
-        is_held: bool = False,
+        is_registered: bool = True, is_held: bool = False,
     ):  # fmt: skip
         self._graph, self._levels, self._y_type = graph, levels, y_type
         self._starts, self._x_type, self._is_held = starts, x_type, is_held
         self._last = self._stage(max((output.level for output in self._outputs), default=0) + after)
-        self._is_registered = after == 0
-        self.cycles = self._last - int(is_held) + int(self._is_registered)
+        self._is_registered = is_registered
+        self.cycles = self._last - int(is_held) + int(is_registered)
         super().__init__({"x": In(graph.inputs * x_type.bits), "y": Out(len(starts) * y_type.bits)})
 
     def _stage(self, level: int) -> int:

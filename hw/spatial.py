@@ -25,9 +25,10 @@ CLIP = 1
 
 class SpatialLayer:
     """One product and the function of its sums, a vector a cycle: takes it ``cycles`` before it gives ``y_type``s, out
-    of registers. is_held: what it takes comes out of registers as well."""
+    of registers, or, if it ``is_last``, as sums that come right from their adders. is_held: what it takes comes out of
+    registers."""
 
-    def __init__(self, product: Product, *, is_held: bool):
+    def __init__(self, product: Product, *, is_held: bool, is_last: bool):
         outputs, positions, channels = product.weights.shape
         self._x_type, self.inputs, self.outputs = product.x_type, positions * channels, outputs
         weights, after = product.weights.reshape(outputs, -1), 0
@@ -40,9 +41,12 @@ class SpatialLayer:
             starts, function, sums = begin(product.function, np.zeros(outputs, np.int64), product.sums)
             self._way_out = Finish(function, outputs, sums, product.result)
         self.graph = build_adder_graph(weights, reach, LEVELS, after)
+        # The queue behind the last one takes sums as they are.
+        is_open = is_last and self._way_out.cycles == 0 and bool(self.graph.depth.any())
         self.sums = AdderPipeline(
-            self.graph, product.x_type, starts, self._way_out.x_type, LEVELS, after, is_held=is_held
-        )
+            self.graph, product.x_type, starts, self._way_out.x_type, LEVELS, after,
+            is_registered=not (after or is_open), is_held=is_held,
+        )  # fmt: skip
         # A function may count its groups, of which there is one, before it has the sums.
         self._summed = max(self.sums.cycles, self._way_out.lead)
         self.cycles, self.y_type = self._summed + self._way_out.cycles, self._way_out.y_type
@@ -58,7 +62,8 @@ class SpatialLayer:
 def pipeline_of(products: Sequence[Product]) -> list[SpatialLayer]:
     """One behind the other."""
     parts = [part for product in products for part in split_multiplication(product)]
-    return [SpatialLayer(part, is_held=number > 0) for number, part in enumerate(parts)]
+    last = len(parts) - 1
+    return [SpatialLayer(part, is_held=place > 0, is_last=place == last) for place, part in enumerate(parts)]
 
 
 class SpatialStage(Stage):

@@ -92,10 +92,10 @@ def test_layers_in_a_row_are_one_stage(stall):
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.5])
-@pytest.mark.parametrize("inputs, cycles", [(8, 3 + 2 + 1), (9, 4 + 2 + 1)])
+@pytest.mark.parametrize("inputs, cycles", [(8, 3 + 1 + 1), (9, 4 + 1 + 1)])
 def test_a_clip_shares_its_cycle_with_a_sum(inputs, cycles, stall):
     # Behind a register for the inputs, a row takes 3 sums, or 4, and its clip the place of one, two in a cycle; the
-    # second layer 4 sums, and no register in front of them; the queue a cycle.
+    # second layer 4 sums, and no register in front of them; the queue a cycle, and the sums go into it right away.
     graph = dense_graph(10, inputs, [1])
     scaled = {"multiplier": np.ones(10, int), "addend": np.arange(10), "shift": 2, "low": 0, "high": 15}
     graph = append(graph, Requantize, "clip", None, **scaled)

@@ -28,7 +28,8 @@ def make(weights, x_type, starts, levels, after=0, *, is_held=False):
     ]
     low, high = (end.sum(axis=1) + starts for end in ends)
     y_type = IntType.of_range(int(low.min()), int(high.max()))
-    return AdderPipeline(graph, x_type, starts, y_type, levels, after, is_held=is_held), graph, y_type
+    pipeline = AdderPipeline(graph, x_type, starts, y_type, levels, after, is_registered=not after, is_held=is_held)
+    return pipeline, graph, y_type
 
 
 def synthesize(pipeline, folder):
