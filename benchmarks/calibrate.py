@@ -15,8 +15,9 @@ from typing import Any
 
 from amaranth.hdl import UnusedElaboratable
 from calibration_batch import measure_batch
+from calibration_draw import DRAWERS, draw
 from calibration_fit import print_check, read_lines, write_fit
-from calibration_stages import DRAWERS, build, draw
+from calibration_stages import build
 
 from espalier.boards.synth import measure_layers
 from espalier.errors import ToolError
