@@ -39,7 +39,7 @@ PARTS = (
     "triples", "levels", "queues", "deeps", "stages", "windows", "parallels", "pads", "pools", "converters", "forks",
     "argmaxes", "winners", "serials", "popcounts", "spatials", "loops",
 )  # fmt: skip
-PULL = 0.3
+PULL = 0.03
 """Measurements that the prior is worth."""
 
 USUAL, ROUNDS = 0.1, 5
