@@ -197,21 +197,26 @@ def _accumulators(words: int, lanes: int, bits: int, is_max: bool, is_block: boo
     return found
 
 
+def _repeated(made: int, pixels: int, lanes_in: int, read: int, read_pixels: int, lanes_out: int) -> tuple[int, ...]:
+    """What repeats of a conversion, or the first pixels where that is long: channels and pixels at each end."""
+    if made == read:
+        return made, 1, read, 1
+    if made % lanes_in == 0 == read % lanes_out:  # without a ragged beat, lanes are all that counts
+        together = lanes_in * lanes_out // gcd(lanes_in, lanes_out)
+        return together, 1, together, 1
+    if made % read == 0 or read % made == 0:
+        return made, max(1, read // made), read, max(1, made // read)
+    if made * pixels > WIDEST_FRAME:
+        together = made * max(1, WIDEST_FRAME // made)
+        return together, 1, together, 1
+    return made, pixels, read, read_pixels
+
+
 @lru_cache(maxsize=200_000)
 def _moves(made: int, pixels: int, lanes_in: int, read: int, read_pixels: int, lanes_out: int) -> tuple[int, ...]:
     """Of a conversion: lanes held, lookup tables of four and of six inputs that choose a bit of each, flags that say
     which slots load what, slots, lanes that are hidden at times."""
-    if made == read:
-        pixels = read_pixels = 1
-    elif made % lanes_in == 0 == read % lanes_out:  # without a ragged beat, lanes are all that counts
-        made = read = lanes_in * lanes_out // gcd(lanes_in, lanes_out)
-        pixels = read_pixels = 1
-    elif made % read == 0 or read % made == 0:
-        pixels, read_pixels = max(1, read // made), max(1, made // read)
-    elif made * pixels > WIDEST_FRAME:
-        pixels = max(1, WIDEST_FRAME // made)
-        read_pixels, made, pixels = 1, made * pixels, 1
-        read = made
+    made, pixels, read, read_pixels = _repeated(made, pixels, lanes_in, read, read_pixels, lanes_out)
     beats = beats_of_pixel("x", made, lanes_in) * pixels
     needed = lanes_in_use(read, lanes_out) * read_pixels
     beats, needed = use_padding(beats, needed, -made % lanes_in, lanes_out)
@@ -245,6 +250,13 @@ def convert(made: TensorType, lanes_in: int, read: TensorType, lanes_out: int, d
     """Of a `convert.ConvertStage` with its queue."""
     found = _moves(made.channels, made.pixels, lanes_in, read.channels, read.pixels, lanes_out)
     return _converter(found, made.dtype.bits, lanes_out, depth)
+
+
+def conversion_slots(made: TensorType, lanes_in: int, read: TensorType, lanes_out: int) -> int:
+    """What a frame of it takes."""
+    ends = made.channels, made.pixels, lanes_in, read.channels, read.pixels, lanes_out
+    channels, pixels, *_ = _repeated(*ends)
+    return -(-_moves(*ends)[4] * made.channels * made.pixels // (channels * pixels))
 
 
 def _converter(found: Sequence[int], bits: int, lanes_out: int, depth: int | None) -> Features:

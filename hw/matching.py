@@ -6,6 +6,7 @@ from fractions import Fraction
 from math import ceil
 
 from ..ir.graph import Graph, TensorType
+from .count_moves import conversion_slots
 from .design import beats_are_same
 from .folds import Choice, Fold, reads
 from .operators import made_as
@@ -30,6 +31,10 @@ def feed_joins(graph: Graph, choices: Sequence[Choice]) -> list[Choice]:
         read = [(made_as(graph, tensor), lanes or fold.makes) for tensor, lanes in zip(unit.inputs, fold.takes)]
         streams = [(unit.output, fold.makes), *(one for one in read if one[0] in outside)]
         found = [_slots(graph.tensors[t], lanes, share) for t, lanes in streams for share in shares.get(t, ())]
+        # Between beats that differ, as behind a Flatten, stands a converter.
+        for (tensor, lanes), kind in zip(read, reads(unit)):
+            if tensor in outside and not beats_are_same(made := graph.tensors[tensor], kind, lanes):
+                found.append(conversion_slots(made, min(lanes, made.channels), kind, lanes))
         return replace(fold, cycles=max([fold.cycles, *found]))
 
     return [replace(c, folds=tuple(fed(c.unit, fold) for fold in c.folds)) for c in choices]
