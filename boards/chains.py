@@ -42,8 +42,6 @@ class Half:
 # Their carries are 0 and 1, whatever comes in.
 STOP = Half("0" * 16, ("1",) * 4, None)
 START = Half("0" * 12 + "1000", ("1",) * 4, None)
-# What is left over at the end of a chain.
-SPARE = STOP
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Chain:
 
 
 def pack_chains(module: Module) -> tuple[Module, int]:
-    """The module with the sums that may share chains in as few as there can be, and how many chains it has less."""
+    """The module in which sums share chains where they may, and how many chains it has less."""
     readers = find_readers(module)
     chains = list(_find_chains(module, readers))
     sums = _find_sums(module, readers, chains)
@@ -191,7 +189,7 @@ def _build(pattern: Module, packed: list[Chain], nets: Iterator[int]) -> dict[st
     halves = [*packed[0].halves]
     for before, chain in pairwise(packed):
         halves += [*chain.after(before), *chain.halves]
-    halves += [SPARE] * (len(halves) % 2)
+    halves += [STOP] * (len(halves) % 2)
     cells: dict[str, Module] = {}
     carry: Bit = "1" if packed[0].starts else "0"
     for place in range(0, len(halves), 2):

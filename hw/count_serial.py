@@ -1,8 +1,7 @@
 """What a stage of the serial engine is made of."""
 
 from dataclasses import dataclass
-from functools import lru_cache, reduce
-from operator import or_
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,7 +27,7 @@ from .finish import begin
 from .memory import choose_style, read_cycles
 from .plan import LayerPlan
 from .product import Product
-from .run_walk import find_runs
+from .run_walk import fields_of, find_runs
 from .serial import divide_work
 from .serial_array import LEVELS_PER_REGISTER
 from .serial_folds import _Layer
@@ -119,9 +118,8 @@ def _find_masks(product: Product, fold: LayerPlan) -> Masks:
 
 
 def _count_runs(slots: Slots) -> tuple[int, int]:
-    runs = min((find_runs(slots.takes, slots.starts, takes_all) for takes_all in (False, True)), key=len)
-    changing = reduce(or_, ((run.length - 1) ^ (runs[0].length - 1) for run in runs))
-    return len(runs), changing.bit_count() + sum(len({run[flag] for run in runs}) > 1 for flag in (1, 2))
+    runs, _ = find_runs(slots.takes, slots.starts)
+    return len(runs), fields_of(runs).width if len(runs) > 1 else 0
 
 
 @lru_cache(maxsize=1000)

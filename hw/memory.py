@@ -105,10 +105,9 @@ class Rom(wiring.Component):
     def _without_constants(self, found: Signal) -> Bits:
         """Bits that all words share are no registers, so that what follows can be made for them."""
         ones, some = reduce(and_, self._words), reduce(or_, self._words)
-        if self._style == "block" or not (ones or ~some & (1 << len(found)) - 1):
+        if self._style == "block" or ones ^ some == (1 << len(found)) - 1:
             return found
-        is_constant = [(ones | ~some) >> bit & 1 for bit in range(len(found))]
-        return Cat(Const(ones >> bit & 1, 1) if is_constant[bit] else found[bit] for bit in range(len(found)))
+        return Cat(found[bit] if (ones ^ some) >> bit & 1 else Const(ones >> bit & 1, 1) for bit in range(len(found)))
 
     def _choose_bank(self, m: Module) -> Value:
         """The word, two cycles after the address: in a block's own output register, which takes in nothing but that."""

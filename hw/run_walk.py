@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import Bits
 from .counters import is_power_of_two
+from .fields import Fields
 from .moves import shortest_period
 from .timing import Bools
 
@@ -24,8 +25,13 @@ class Run(NamedTuple):
     starts: bool
 
 
-def find_runs(takes: Bools, starts: Bools, takes_all: bool) -> list[Run]:
-    """The fewest runs that make up the slots; shortened to a period."""
+def find_runs(takes: Bools, starts: Bools) -> tuple[list[Run], bool]:
+    """The fewest runs that make up the slots, shortened to a period; and whether ``takes`` is of all their slots."""
+    forms = [(_split(takes, starts, takes_all), takes_all) for takes_all in (False, True)]
+    return min(forms, key=lambda form: len(form[0]))
+
+
+def _split(takes: Bools, starts: Bools, takes_all: bool) -> list[Run]:
     is_first = np.zeros(len(takes), np.bool_)
     is_first[1:] = starts[:-1]
     if takes_all:
@@ -40,12 +46,19 @@ def find_runs(takes: Bools, starts: Bools, takes_all: bool) -> list[Run]:
     return runs[: shortest_period([numbers[run] for run in runs])]
 
 
+def fields_of(runs: Sequence[Run]) -> Fields:
+    """What a table of ``runs`` holds. rest: slots beyond the first of a run."""
+    lengths = np.array([run.length - 1 for run in runs])
+    rest = lengths[:, None] >> np.arange(max(1, int(lengths.max()).bit_length())) & 1
+    flags = {flag: np.array([[getattr(run, flag)] for run in runs]) for flag in ("takes", "starts")}
+    return Fields({"rest": rest} | flags)
+
+
 class RunWalk(wiring.Component):
     """Goes on by a slot in each cycle with ``step``; ``takes`` and ``starts`` are registers, of the present slot."""
 
     def __init__(self, takes: Bools, starts: Bools):
-        forms = [(find_runs(takes, starts, takes_all), takes_all) for takes_all in (False, True)]
-        self._runs, self._takes_all = min(forms, key=lambda form: len(form[0]))
+        self._runs, self._takes_all = find_runs(takes, starts)
         first = self._runs[0]
         super().__init__(
             {
@@ -81,37 +94,21 @@ class RunWalk(wiring.Component):
     def _next_run(self, m: Module) -> tuple[Bits, Bits, Bits]:
         """The slots of the run after the present one beyond its first, and its flags: out of registers."""
         self._turns = Signal()
-        bits = max(1, (max(run.length for run in self._runs) - 1).bit_length())
-        words = [run.length - 1 | run.takes << bits | run.starts << bits + 1 for run in self._runs]
-        if len(words) == 1:
-            word = Const(words[0], bits + 2)
-            return word[:bits], word[bits], word[bits + 1]
-        word = Signal(bits + 2, init=words[1])
-        # One run further still: its word is on its way to the register.
-        address = Signal(range(len(words)), init=2 % len(words))
-        is_last = address == len(words) - 1
-        following = (address + 1)[: len(address)]
-        with m.If(self._turns):
-            m.d.sync += [
-                word.eq(self._read(m, words, address, bits + 2)),
-                address.eq(following if is_power_of_two(len(words)) else Mux(is_last, 0, following)),
-            ]
-        return word[:bits], word[bits], word[bits + 1]
-
-    @staticmethod
-    def _read(m: Module, words: Sequence[int], address: Signal, width: int) -> Bits:
-        """Fields that never change are constants."""
-        every, some = ~0, 0
-        for word in words:
-            every, some = every & word, some | word
-        varying = [bit for bit in range(width) if (every ^ some) >> bit & 1]
-        if not varying:
-            return Const(words[0], width)
-        packed = [sum((word >> bit & 1) << place for place, bit in enumerate(varying)) for word in words]
-        m.submodules.runs = memory = Memory(
-            shape=len(varying), depth=len(words), init=packed, attrs={"ram_style": "logic"}
-        )
-        read = memory.read_port(domain="comb")
-        m.d.comb += read.addr.eq(address)
-        places = {bit: place for place, bit in enumerate(varying)}
-        return Cat(*(read.data[places[bit]] if bit in places else Const(every >> bit & 1, 1) for bit in range(width)))
+        fields, count = fields_of(self._runs), len(self._runs)
+        word = Signal(fields.width, init=fields.words[1 % count])
+        if count > 1:
+            # One run further still: its word is on its way to the register.
+            address = Signal(range(count), init=2 % count)
+            following = (address + 1)[: len(address)]
+            m.submodules.runs = memory = Memory(
+                shape=fields.width, depth=count, init=fields.words, attrs={"ram_style": "logic"}
+            )
+            read = memory.read_port(domain="comb")
+            m.d.comb += read.addr.eq(address)
+            with m.If(self._turns):
+                m.d.sync += [
+                    word.eq(read.data),
+                    address.eq(following if is_power_of_two(count) else Mux(address == count - 1, 0, following)),
+                ]
+        found = fields.split(word)
+        return found["rest"], found["takes"], found["starts"]

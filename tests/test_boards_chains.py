@@ -7,6 +7,7 @@ import pytest
 
 from espalier.boards import chains
 from espalier.boards.chains import pack_chains
+from espalier.hw import count_parts
 
 ADD = 0x96AA
 CONSTANTS = {"0": 0, "1": 1, "x": 0}
@@ -73,6 +74,14 @@ def drive(operands, rng, may_carry):
     return values, totals
 
 
+def sum_up(module, operands, rng, may_carry, starts=()):
+    """The sums of ``drive`` by ``module``, and what they are."""
+    values, totals = drive(operands, rng, may_carry)
+    found = behave(module, values)
+    wanted = [(value + (index in starts)) % (1 << len(total)) for index, (total, value) in enumerate(totals)]
+    return [sum(found[net] << place for place, net in enumerate(total)) for total, _ in totals], wanted
+
+
 @pytest.mark.parametrize("carries", [(), (0, 3), range(9)])
 @pytest.mark.parametrize("longest", [4, 13, 32])
 def test_packed_sums_are_the_sums(longest, carries, monkeypatch):
@@ -82,21 +91,15 @@ def test_packed_sums_are_the_sums(longest, carries, monkeypatch):
     assert (fewer > 2) == (longest > 4)
     rng = np.random.default_rng(0)
     for _ in range(100):
-        values, totals = drive(operands, rng, carries)
-        found = behave(packed, values)
-        assert [sum(found[net] << place for place, net in enumerate(total)) for total, _ in totals] == [
-            value for _, value in totals
-        ]
+        found, wanted = sum_up(packed, operands, rng, carries)
+        assert found == wanted
 
 
 def test_sums_that_carry_without_a_word_would_disturb_their_neighbours():
     module, operands = adders([4] * 6)
     packed, _ = pack_chains(module)
-    values, totals = drive(operands, np.random.default_rng(1), range(6))
-    found = behave(packed, values)
-    assert [sum(found[net] << place for place, net in enumerate(total)) for total, _ in totals] != [
-        value for _, value in totals
-    ]
+    found, wanted = sum_up(packed, operands, np.random.default_rng(1), range(6))
+    assert found != wanted
 
 
 def test_a_chain_takes_no_more_halves_than_it_has():
@@ -171,21 +174,16 @@ def test_sums_in_front_of_registers_share_chains_whatever_they_carry(longest, st
     assert fewer > 2
     rng = np.random.default_rng(0)
     for _ in range(100):
-        values, totals = drive(operands, rng, range(9))
-        found = behave(packed, values)
-        wanted = [(value + (index in starts)) % (1 << len(total)) for index, (total, value) in enumerate(totals)]
-        assert [sum(found[net] << place for place, net in enumerate(total)) for total, _ in totals] == wanted
+        found, wanted = sum_up(packed, operands, rng, range(9), starts)
+        assert found == wanted
 
 
 def test_what_stands_between_two_sums_is_needed(monkeypatch):
     module, operands = registered_sums([4] * 6)
     monkeypatch.setattr(chains, "STOP", chains.Half("1" * 16, ("1",) * 4, None))  # hands on whatever comes in
     packed, _ = pack_chains(module)
-    values, totals = drive(operands, np.random.default_rng(1), range(6))
-    found = behave(packed, values)
-    assert [sum(found[net] << place for place, net in enumerate(total)) for total, _ in totals] != [
-        value for _, value in totals
-    ]
+    found, wanted = sum_up(packed, operands, np.random.default_rng(1), range(6))
+    assert found != wanted
 
 
 def test_sums_that_anything_else_reads_keep_their_chains():
@@ -193,3 +191,7 @@ def test_sums_that_anything_else_reads_keep_their_chains():
     packed, fewer = pack_chains(module)
     assert fewer == 3
     assert all(packed["cells"][name] == module["cells"][name] for name in ("p.sum_0_0", "p.sum_2_2"))
+
+
+def test_areas_are_predicted_with_chains_as_long_as_these():
+    assert count_parts.PACKED_HALVES == chains.LONGEST_REGISTERED
