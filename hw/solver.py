@@ -170,8 +170,8 @@ def issue_all(net: Network, times: Ints, done: Ints, blocker: Ints) -> int:
 
 
 @compiled
-def slowest_circle(net: Network, times: Ints, p: int) -> tuple[int, int, Ints]:
-    """Follow what delayed the last slot of ``p`` back to the start, without stall patterns.
+def slowest_circle(net: Network, times: Ints, p: int, i: int) -> tuple[int, int, Ints]:
+    """Follow what delayed slot ``i``, of all frames, of ``p`` back to the start, without stall patterns.
 
     Returns cycles and frames of the circle met on the way that takes most cycles per frame, and its processes.
     """
@@ -180,7 +180,7 @@ def slowest_circle(net: Network, times: Ints, p: int) -> tuple[int, int, Ints]:
     way_process = np.empty(len(times) + 1, np.int64)
     way_index = np.empty(len(times) + 1, np.int64)
     best_cycles, best_frames, best_from, best_to = 0, 1, 0, 0
-    i, place = net.total[p] - 1, 0
+    place = 0
     while i >= 0:
         way_process[place], way_index[place] = p, i
         slot = i % net.slots[p]

@@ -46,11 +46,12 @@ def pace(processes: Sequence[Process], rate: Rate) -> dict[str, Ints] | Rate:
         net, times = solve_network(paced, frames)
         parts = np.split(times, net.first[1:])
         table = {process.name: part.reshape(frames, -1) for process, part in zip(paced, parts, strict=True)}
-        drift = {name: _last_drift(part, rate, reach) for name, part in table.items()}
-        late = max(drift, key=lambda name: drift[name])
-        if drift[late] == 0:
+        drift, slot, late = max(
+            (*_largest_drift(part, rate, reach), number) for number, part in enumerate(table.values())
+        )
+        if drift == 0:
             return table
-        cycles, tokens, circle = slowest_circle(net, times, list(table).index(late))
+        cycles, tokens, circle = slowest_circle(net, times, late, slot)
         if cycles * rate.frames > rate.cycles * tokens:
             return Rate(int(cycles), int(tokens), tuple(paced[p].name for p in circle))
         frames *= 2
@@ -83,6 +84,9 @@ def _reach(processes: Sequence[Process]) -> int:
     return max(1, *back)
 
 
-def _last_drift(times: Ints, rate: Rate, reach: int) -> int:
-    """The largest delay of a slot in the last ``reach`` frames beyond one period after its like."""
-    return int((times[-reach:] - times[-reach - rate.frames : -rate.frames]).max()) - rate.cycles
+def _largest_drift(times: Ints, rate: Rate, reach: int) -> tuple[int, int]:
+    """The largest delay of a slot in the last ``reach`` frames beyond one period after its like, and which slot, of
+    all frames, has it."""
+    late = times[-reach:] - times[-reach - rate.frames : -rate.frames]
+    place = int(late.argmax())
+    return int(late.flat[place]) - rate.cycles, times.size - late.size + place

@@ -1,8 +1,10 @@
 import numpy as np
 from hypothesis import given, settings
 
+from espalier.hw import solver
+from espalier.hw.solver import solve_network
 from espalier.hw.steady import find_rate, pace
-from espalier.hw.timing import Deadlock, Need, Process, connect, solve
+from espalier.hw.timing import NONE, Deadlock, Need, Process, connect, solve
 from pipelines import one_stage, pipelines
 
 
@@ -36,6 +38,16 @@ def test_slow_loop_before_a_fast_tail_sets_the_rate():
     tail = Process("tail", 2, (Need("loop", np.array([0, 0]), 1),))
     rate = find_rate([tail, loop])
     assert (rate.cycles, rate.frames, rate.circle) == (9, 1, ("loop",))
+
+
+def test_a_slow_circle_is_seen_while_something_else_still_delays_the_end_of_a_frame(monkeypatch):
+    solved = []
+    monkeypatch.setattr(solver, "solve_network", lambda *given: solved.append(given[1]) or solve_network(*given))
+    source = Process("source", 100)
+    # Its second slot comes every 101 cycles, its last one always 90 after the source's first.
+    needs = Need("loop", np.array([NONE, -2, NONE]), 101), Need("source", np.array([NONE, NONE, 0]), 90)
+    rate = find_rate([source, Process("loop", 3, needs)])
+    assert (rate.cycles, rate.frames, max(solved)) == (101, 1, 4)
 
 
 @settings(max_examples=50, deadline=None)
