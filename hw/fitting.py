@@ -31,8 +31,7 @@ def fit(planning: Planning, fps: float | None = None) -> Fitted:
     """The plan for ``fps``, else the fastest; raises PlanError where none fits."""
     limits, tried, most = planning.budget, planning, dict.fromkeys(KINDS, 0)
     for _ in range(ROUNDS):
-        chosen = tried.fastest() if fps is None else tried.at_rate(fps)
-        design = generate(tried.graph, tried.plan_of(chosen))
+        chosen, design = _design(tried, fps)
         stages = estimate(design, limits.family)
         taken = spent(total(stages), limits.family)
         over = limits.exceeded(taken)
@@ -45,3 +44,29 @@ def fit(planning: Planning, fps: float | None = None) -> Fitted:
         f"the plan of {planning.describe(chosen)} fits but for its queues, which take {lacking} too many; give more of "
         "the device (--fill, --budget-...), or lower --fps"
     )
+
+
+def _design(planning: Planning, fps: float | None) -> tuple[Chosen, Design]:
+    """The choice for ``fps``, else the fastest, and its design.
+
+    Stages that no option tells of, such as converters and joins, may be slower than all that was chosen. Their beats
+    are those of their neighbours, so that a faster choice makes them faster too; the first one stays if none does.
+    """
+    chosen = planning.fastest() if fps is None else planning.at_rate(fps)
+    first = chosen, generate(planning.graph, planning.plan_of(chosen))
+    if fps is None:
+        return first
+    found, most = first, planning.cycles_for(fps)
+    while (slots := _slots(found[1])) > most:
+        before = found[0].cycles
+        # Not slower than the fastest that there is, unless this was it.
+        aim = min(before - 1, max(before * most // slots, planning.chooser.levels[0]))
+        if (chosen := planning.chooser.choose(aim)) is None:
+            return first
+        found = chosen, generate(planning.graph, planning.plan_of(chosen))
+    return found
+
+
+def _slots(design: Design) -> int:
+    """Of the slowest stage."""
+    return max(schedule.slots for schedule in design.schedules.values())

@@ -66,7 +66,7 @@ class Planning:
         self.chooser = Chooser(graph, found, self.budget, multipliers)
 
     def at_rate(self, fps: float) -> Chosen:
-        cycles = _cycles_for(self._choices, fps, self.clock_mhz, self._multipliers)
+        cycles = self.cycles_for(fps)
         if (chosen := self.chooser.choose(cycles)) is None:
             missing = self.missing(cycles)
             raise PlanError(
@@ -93,6 +93,10 @@ class Planning:
         chosen = self.chooser.choose(levels[low])
         assert chosen
         return chosen
+
+    def cycles_for(self, fps: float) -> int:
+        """The most cycles per frame that reach ``fps``; raises PlanError where no plan has so few."""
+        return _cycles_for(self._choices, fps, self.clock_mhz, self._multipliers)
 
     def fps(self, cycles: int) -> float:
         return self.clock_mhz * 1e6 / cycles

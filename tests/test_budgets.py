@@ -59,6 +59,23 @@ def test_cycles_of_the_choice_are_those_of_the_timing_model():
     assert analyse(fitted.design.schedules, fitted.design.links).ii_cycles == fitted.chosen.cycles
 
 
+def slowest(design):
+    return max(schedule.slots for schedule in design.schedules.values())
+
+
+def test_a_converter_slower_than_the_target_gets_more_lanes():
+    planning = Planning(random_dag(891), has_target=True)
+    fps = planning.fps(339)
+    alone = generate(planning.graph, planning.plan_of(planning.at_rate(fps)))
+    assert slowest(alone) > 339 >= slowest(fit(planning, fps).design)
+
+
+def test_a_join_that_nothing_makes_faster_leaves_the_plan_as_it_is():
+    planning = Planning(random_dag(229), has_target=True)
+    fitted = fit(planning, planning.fps(109))
+    assert (fitted.chosen, slowest(fitted.design)) == (planning.at_rate(planning.fps(109)), 161)
+
+
 def test_area_does_not_fall_with_the_rate():
     planning = Planning(perceptron(48, 40, 10), has_target=True)
     areas = [planning.chooser.choose(level).area for level in planning.chooser.levels[::5]]
