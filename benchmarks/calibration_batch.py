@@ -6,6 +6,7 @@ The stages of each design keep their boundaries, as they do where each is mapped
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from espalier.boards import adders
 from espalier.boards.area import Area, measure
 from espalier.boards.devices import find_device
 from espalier.boards.memory_files import move_contents
@@ -22,10 +23,12 @@ def measure_batch(
     stages = {top: [f"{top}.{stage}" for stage in design.stages] for top, design in designs.items()}
     text = "\n".join([*(design.verilog() for design in designs.values()), _all(stages)])
     (folder / "designs.v").write_text(move_contents(text, folder))
+    (folder / adders.FILE).write_text(adders.techmap_of(part.family))
     kept = [f"setattr -mod -set keep_hierarchy 1 {_word(name)}" for names in stages.values() for name in names]
     script = [
         "read_verilog -sv designs.v",
         *kept,
+        *adders.prepare(text, "all_designs"),
         f"synth_xilinx -family {part.family} -top all_designs -flatten -noiopad -noclkbuf",
         "write_json netlist.json",
     ]
