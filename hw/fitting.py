@@ -29,16 +29,16 @@ class Fitted:
 
 def fit(planning: Planning, fps: float | None = None) -> Fitted:
     """The plan for ``fps``, else the fastest; raises PlanError where none fits."""
-    limits, tried, most = planning.budget, planning, dict.fromkeys(KINDS, 0)
+    limits, tried, most, least = planning.budget, planning, dict.fromkeys(KINDS, 0), 0
     for _ in range(ROUNDS):
-        chosen, design = _design(tried, fps)
+        chosen, design = _design(tried, fps, least)
         stages = estimate(design, limits.family)
         taken = spent(total(stages), limits.family)
         over = limits.exceeded(taken)
         if not over:
             return Fitted(tried, chosen, design, stages, taken)
         most = {kind: max(more, getattr(taken, kind) - getattr(chosen.spent, kind)) for kind, more in most.items()}
-        tried = planning.lowered(Spent(**most))
+        tried, least = planning.lowered(Spent(**most)), 0 if fps else chosen.cycles
     lacking = " and ".join(f"{ceil(more):,} {NAMES[kind]}" for kind, more in over.items())
     raise PlanError(
         f"the plan of {planning.describe(chosen)} fits but for its queues, which take {lacking} too many; give more of "
@@ -46,13 +46,13 @@ def fit(planning: Planning, fps: float | None = None) -> Fitted:
     )
 
 
-def _design(planning: Planning, fps: float | None) -> tuple[Chosen, Design]:
-    """The choice for ``fps``, else the fastest, and its design.
+def _design(planning: Planning, fps: float | None, least: int) -> tuple[Chosen, Design]:
+    """The choice for ``fps``, else the fastest, of ``least`` cycles per frame, and its design.
 
     Stages that no option tells of, such as converters and joins, may be slower than all that was chosen. Their beats
     are those of their neighbours, so that a faster choice makes them faster too; the first one stays if none does.
     """
-    chosen = planning.fastest() if fps is None else planning.at_rate(fps)
+    chosen = planning.fastest(least) if fps is None else planning.at_rate(fps)
     first = chosen, generate(planning.graph, planning.plan_of(chosen))
     if fps is None:
         return first

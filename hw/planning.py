@@ -75,18 +75,22 @@ class Planning:
             )
         return chosen
 
-    def fastest(self) -> Chosen:
-        """The fewest cycles per frame that the budgets allow, and the least area that has them."""
-        levels = self.chooser.levels
+    def fastest(self, least: int = 0) -> Chosen:
+        """The fewest cycles per frame that the budgets allow, of which it is known that they are no fewer than
+        ``least``; and the least area that has them."""
+        levels = [level for level in self.chooser.levels if level >= least]
         if self._multipliers is not None:
             first = _fastest(self._choices, self._multipliers)
             levels = [level for level in levels if level >= first]
-        low, high = 0, len(levels) - 1
-        if self.chooser.choose(levels[high]) is None:
-            raise PlanError(
-                f"even the slowest plan, {levels[high]:,} cycles per frame, {self.missing(levels[high])}; give more of "
-                "the device (--fill, --budget-...) or take a larger one"
-            )
+        # What is known is most often nearly right.
+        low, high = 0, 0 if least else len(levels) - 1
+        while self.chooser.choose(levels[high]) is None:
+            if high == len(levels) - 1:
+                raise PlanError(
+                    f"even the slowest plan, {levels[high]:,} cycles per frame, {self.missing(levels[high])}; give "
+                    "more of the device (--fill, --budget-...) or take a larger one"
+                )
+            low, high = high + 1, min(2 * high + 1, len(levels) - 1)
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if self.chooser.choose(levels[middle]) else (middle + 1, high)
