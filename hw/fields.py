@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from numpy.typing import NDArray
 
 from .arithmetic import Bits
@@ -30,11 +30,13 @@ class Fields:
         if not self.width:
             self.words, self.width = [0], 1
 
-    def split(self, word: Value) -> dict[str, Value]:
-        """The fields of a word by name; constants where nothing is stored."""
+    def split(self, m: Module, word: Value) -> dict[str, Signal]:
+        """The fields of a word by name; constants where nothing is stored. They are signals, for a field may have
+        thousands of bits, and whoever takes one of an expression goes through all of it."""
         found, start = {}, 0
         for name, size in self._sizes.items():
-            found[name] = Cat(*(self._bit(word, bit) for bit in range(start, start + size)))
+            found[name] = field = Signal(size, name=name)
+            m.d.comb += field.eq(Cat(*(self._bit(word, bit) for bit in range(start, start + size))))
             start += size
         return found
 

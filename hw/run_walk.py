@@ -110,5 +110,5 @@ class RunWalk(wiring.Component):
                     word.eq(read.data),
                     address.eq(following if is_power_of_two(count) else Mux(address == count - 1, 0, following)),
                 ]
-        found = fields.split(word)
+        found = fields.split(m, word)
         return found["rest"], found["takes"], found["starts"]

@@ -106,7 +106,7 @@ class SerialStage(Stage):
         for cycle in range(self.latency - 1):
             done.append(delay(m, done[-1], 1, f"done_{cycle}", reset=True))
 
-        fields = self._fields.split(self._rom.word)
+        fields = self._fields.split(m, self._rom.word)
         inputs = self._find_inputs(m, fields, walk, fire)
         ahead = self._fetched - self._rom.latency
         fields = {name: delay(m, bits, ahead, name) for name, bits in fields.items() if name not in ("beat", "is_new")}

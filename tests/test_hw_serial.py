@@ -1,6 +1,7 @@
 """The serial engine: exact values at the predicted cycles for every form of weights, inputs, buffers and folds."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -178,3 +179,13 @@ def test_verilog_of_both_orders_is_exact(tmp_path):
     design = generate(graph, Plan(layers=layers))
     report = simulate(design, random_frames(graph, 20), stall=0.4, folder=tmp_path / "run", cache=tmp_path / "cache")
     assert report.is_exact, report.mismatches
+
+
+def test_time_to_write_verilog_grows_with_the_width_of_a_slot():
+    seconds = []
+    for inputs in (60, 480):
+        design = generate(dense_graph(8, inputs, "ternary"), plan("plane-major", pe=4, simd=inputs))
+        begin = time.process_time()
+        design.verilog()
+        seconds.append(time.process_time() - begin)
+    assert seconds[1] < 24 * seconds[0]  # eight times, or 64 times where each lane goes through all masks
