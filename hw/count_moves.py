@@ -305,8 +305,12 @@ def argmax(channels: int, lanes: int, bits: int, y_bits: int, depth: int | None)
     for level in range(levels):  # the lowest bit of a winner's number is the last comparison
         entries = -(-entries // 2)
         found = found + features(register=entries * (bits + min(level + 1, index)), mux=entries * (bits + level))
-    base = bits_of(max(2, beats * lanes))
-    found = found + adder(base, 1 + (beats > 1)) + features(register=base + bits + y_bits + 4 + lanes * bits)
+    if beats > 1:
+        # The number of a beat's first lane, and its sum with that of the winner: side by side where lanes are 2**n.
+        is_aligned = is_power_of_two(lanes)
+        base = bits_of(beats) if is_aligned else bits_of(beats * lanes)
+        found = found + adder(base, 1 if is_aligned else 2) + features(register=base)
+    found = found + features(register=bits + y_bits + 4 + lanes * bits)
     found = (
         found + features(masked=(beats * lanes - channels) * bits, argmaxes=1, winners=lanes) + registers(3, levels + 1)
     )
