@@ -8,7 +8,8 @@
 Each network gets the fastest plan for each device, 80 % of its lookup tables filled; the greedy planner
 (`benchmarks/greedy.py`) the same cycles a frame. With --greedy-rate it is the other way round: the fastest plan of the
 greedy planner that is predicted to fit, and the least area at that rate; where it fits at no rate, ours as before.
-Area is the sum of shares of the device, as lookup tables. What is there already is not done again. --synth maps both designs with yosys, which takes long.
+Area is the sum of shares of the device, as lookup tables. What is there already is not done again. --synth maps both
+designs with yosys, which takes long.
 """
 
 import argparse
