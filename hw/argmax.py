@@ -46,15 +46,15 @@ class ArgMaxStage(Stage):
 
     def _best_of_beat(self, m: Module, walk: Walk):
         """The largest lane's value and number; padding lanes hold the lowest value, and lose every tie."""
-        lanes = delay(m, self.x.payload, 1, "lanes")
-        last = delay(m, walk.last_beat, 1, "last_input")
         kept = self._channels - (self._beats - 1) * self._lanes
-        lowest = self._x_type.low
         entries = []
         for lane in range(self._lanes):
-            bits = lanes.word_select(lane, self._x_type.bits)
-            value = bits.as_signed() if self._x_type.signed else bits
-            entries.append((value if lane < kept else Mux(last, lowest, value), lane))
+            value = Signal(lane_shape(self._x_type), name=f"value_{lane}", reset_less=True)
+            m.d.sync += value.eq(self.x.payload.word_select(lane, self._x_type.bits))
+            if lane >= kept:
+                with m.If(walk.last_beat):  # costs nothing: it is the reset of the register
+                    m.d.sync += value.eq(self._x_type.low)
+            entries.append((value, lane))
         for level in range(self._levels):
             entries = self._round(m, entries, level)
         return entries[0]

@@ -15,6 +15,7 @@ from .count_parts import (
     bits_of,
     block_ram,
     chain,
+    choice_tables,
     contest,
     features,
     lut_ram,
@@ -227,7 +228,7 @@ def _moves(made: int, pixels: int, lanes_in: int, read: int, read_pixels: int, l
     flags = {frozenset(slots) for found in choices for slots in found.values()}
     values = [len(found) - ((HELD, lane) in found) for lane, found in enumerate(choices)]
     hidden = sum(any(action.starts and action.shown <= lane for action in actions) for lane in range(lanes_out))
-    four, six = (sum(map(partial(_mux, inputs), values)) for inputs in (4, 6))
+    four, six = (sum(map(partial(choice_tables, inputs), values)) for inputs in (4, 6))
     return lanes, four, six, len(flags), len(actions), hidden
 
 
@@ -239,11 +240,6 @@ def _choices(actions: Sequence[Action], lanes: int) -> list[dict[Source, list[in
             if source is not None:
                 choices.setdefault(source, []).append(number)
     return found
-
-
-def _mux(inputs: int, values: int) -> int:
-    """Lookup tables of so many inputs that choose one of so many bits, each with a flag if they are more than two."""
-    return int(values == 2) if values < 3 else -(-(2 * values - 1) // (inputs - 1))
 
 
 def convert(made: TensorType, lanes_in: int, read: TensorType, lanes_out: int, depth: int | None = None) -> Features:
@@ -311,7 +307,5 @@ def argmax(channels: int, lanes: int, bits: int, y_bits: int, depth: int | None)
         base = bits_of(beats) if is_aligned else bits_of(beats * lanes)
         found = found + adder(base, 1 if is_aligned else 2) + features(register=base)
     found = found + features(register=bits + y_bits + 4 + lanes * bits)
-    found = (
-        found + features(masked=(beats * lanes - channels) * bits, argmaxes=1, winners=lanes) + registers(3, levels + 1)
-    )
+    found = found + features(argmaxes=1, winners=lanes) + registers(3, levels + 1)
     return found + queue(depth or levels + 4, y_bits)

@@ -30,8 +30,8 @@ PACKED, PACKED_HALVES = ("sum", "accumulate"), 24
 and half a cell between each two of them."""
 
 ENGINES = (
-    "serials", "serial_kept", "signed_lanes", "loose_lanes", "loose_masks", "shifted", "popcounts", "planar", "near",
-    "far", "packed", "packed_pairs", "packed_fours", "spatials", "cells", "short_cells", "cell_sums",
+    "serials", "serial_kept", "signed_lanes", "loose_lanes", "loose_masks", "shifted", "popcounts", "far",
+    "packed", "packed_pairs", "packed_fours", "spatials", "cells", "short_cells", "cell_sums",
     "cells_pairs", "cells_fours",
 )  # fmt: skip
 
@@ -109,6 +109,11 @@ def comparator(bits: int, count: float = 1) -> Features:
 def contest(bits: int, count: float = 1) -> Features:
     """A comparison of two numbers of a stream, neither of which is a constant or one of a few."""
     return comparator(bits, count) if bits > SHORTEST_CHAIN else features(contest=bits**2 / 2 * count)
+
+
+def choice_tables(inputs: int, values: int) -> int:
+    """Lookup tables of so many inputs that choose one of so many bits, each with a flag if they are more than two."""
+    return int(values == 2) if values < 3 else -(-(2 * values - 1) // (inputs - 1))
 
 
 def bits_of(size: int) -> int:

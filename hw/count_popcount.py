@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from .count_mac import Sums, count_buffer
-from .count_parts import Features, features, many, queue, registers, rom, walk
+from .count_parts import Features, choice_tables, features, many, queue, registers, rom, walk
 from .memory import choose_style, read_cycles
 from .packed import LONGEST_CHAIN
 from .plan import LayerPlan
@@ -30,18 +30,23 @@ def count_popcount(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     if planes > 1:
         found = found + walk(groups * tiles * planes)
     if x_bits > 1:
-        found = found + features(planar=lanes * (x_bits - 1), register=lanes)
+        found = found + _choose(lanes, x_bits)
     gates = "inverted_bits" if sums.are_signs else "gates"
     found = found + many(tree, fold.pe) + features(**{gates: width})
     found = found + registers(width, fetched - read) + _packed([bits] * fold.pe)
-    near = (planes + x_bits) // 2
-    found = found + features(
-        register=fold.pe * (2 * bits + (counted + near) * (pairs > 1)), near=fold.pe * (counted + near) * (pairs > 1),
-        far=fold.pe * bits * (pairs > 1), popcounts=1,
-    )  # fmt: skip
+    shifts = (planes + x_bits) // 2  # of a count before the accumulator
+    if shifts > 1:
+        found = found + _choose(fold.pe * (counted + shifts - 1), shifts)
+    found = found + features(register=2 * fold.pe * bits, far=fold.pe * bits * (pairs > 1 < groups), popcounts=1)
     found = found + rom(groups, max(1, sums.start_bits) * fold.pe, "lut") + walk(1, groups)
     found = found + features(register=latency - 1)
     return found + queue(depth or -(-(latency + 1) // (tiles * pairs)), fold.pe * sums.finish.y_type.bits)
+
+
+def _choose(bits: int, values: int) -> Features:
+    """Registers of ``bits`` bits, each of which takes one of so many values."""
+    four, six = (bits * choice_tables(inputs, values) for inputs in (4, 6))
+    return features(register=bits, chosen4=four, chosen6=six)
 
 
 @lru_cache(maxsize=1000)
