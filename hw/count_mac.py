@@ -250,13 +250,14 @@ def _accumulator(bits: int, is_looped: bool, has_start: bool) -> Features:
     return features(register=bits) + (adder(bits) if has_start else NOTHING)
 
 
-def count_buffer(beats: int, width: int, is_kept: bool) -> tuple[Features, int]:
+def count_buffer(beats: int, width: int, is_kept: bool, *, is_late: bool = False) -> tuple[Features, int]:
     """Of `hw/buffer.py`, with its cycles."""
     form = InputBuffer._choose_form(beats, is_kept)
-    cycles = {"none": 1, "register": 2, "lut": 2, "block": 3}[form]
+    is_late = is_late and form in ("register", "lut")
+    cycles = {"none": 1, "register": 2, "lut": 2, "block": 3}[form] + is_late
     if form == "none":
         return features(register=width), cycles
-    chosen = features(register=2 * width + 2, mux=width)
+    chosen = features(register=2 * width + 2, mux=0 if is_late else width)
     if form == "register":
         return chosen + features(register=width), cycles
     address = (beats - 1).bit_length()

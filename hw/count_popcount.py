@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from .count_mac import Sums, count_buffer
-from .count_parts import Features, choice_tables, features, many, queue, registers, rom, walk
+from .count_parts import Features, bits_of, choice_tables, features, many, queue, registers, rom, walk
 from .memory import choose_style, read_cycles
 from .packed import LONGEST_CHAIN
 from .plan import LayerPlan
@@ -20,9 +20,9 @@ def count_popcount(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     style = choose_style(words, width) if fold.memory == "auto" else fold.memory
     lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
     is_kept = groups > 1 and not product.is_repeated and not product.is_lanewise
-    read, (buffer, buffered) = read_cycles(words, style), count_buffer(tiles, lanes * x_bits, is_kept)
+    read, (buffer, buffered) = read_cycles(words, style), count_buffer(tiles, lanes * x_bits, is_kept, is_late=True)
     finish, bits = sums.finish.count(fold.pe), sums.finish.x_type.bits
-    tree, cycles, counted = _tree(fold.simd)
+    tree, inputs, cycles, counted = _tree(fold.simd)
     fetched = max(read, buffered + (x_bits > 1))
     latency = max(fetched + cycles + 2, finish.lead) + finish.cycles + 1
 
@@ -32,8 +32,10 @@ def count_popcount(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     if x_bits > 1:
         found = found + _choose(lanes, x_bits)
     gates = "inverted_bits" if sums.are_signs else "gates"
-    found = found + many(tree, fold.pe) + features(**{gates: width})
-    found = found + registers(width, fetched - read) + _packed([bits] * fold.pe)
+    found = found + many(tree, fold.pe) + many(inputs, lanes / fold.simd) + features(**{gates: width})
+    # The address waits for the input, or the input for the word.
+    found = found + registers(bits_of(words), fetched - read) + registers(lanes, fetched - buffered - (x_bits > 1))
+    found = found + _packed([bits] * fold.pe)
     shifts = (planes + x_bits) // 2  # of a count before the accumulator
     if shifts > 1:
         found = found + _choose(fold.pe * (counted + shifts - 1), shifts)
@@ -55,25 +57,28 @@ def _planes(sums: Sums) -> int:
 
 
 @lru_cache(maxsize=20_000)
-def _tree(size: int) -> tuple[Features, int, int]:
-    """Of one output, its cycles, and the bits of the count; as `count_tree.CountTree` joins counts of three products,
-    two and another product at a time."""
+def _tree(size: int) -> tuple[Features, Features, int, int]:
+    """Of one output, of the inputs of all, the cycles, and the bits of the count; as `count_tree.CountTree` joins
+    counts of three products, two and another product at a time, whose factors have waited so long."""
     if size == 1:
-        return features(), 0, 1
+        return features(), features(), 0, 1
     parts = -(-(size + 2) // 4) if size > 3 else 1
     highs = [min(3, size - 3 * part) for part in range(parts)]
     spare = size - sum(highs)
-    found = _packed([2] * sum(high == 3 for high in highs)) + features(register=2 * parts)
+    found, inputs = _packed([2] * sum(high == 3 for high in highs)) + features(register=2 * parts), features()
     cycles = 1
     while len(highs) > 1:
         pairs = len(highs) // 2
-        sums = [highs[2 * pair] + highs[2 * pair + 1] + (pair < spare) for pair in range(pairs)]
-        spare = max(0, spare - pairs)
-        found = found + _packed([high.bit_length() for high in sums])
+        taken = min(pairs, spare)
+        sums = [highs[2 * pair] + highs[2 * pair + 1] + (pair < taken) for pair in range(pairs)]
+        spare -= taken
+        waiting = registers(taken, cycles)
         highs = [*sums, *highs[2 * pairs :]]
-        found = found + features(register=sum(high.bit_length() for high in highs) + 2 * spare)
+        found = found + waiting + _packed([high.bit_length() for high in sums])
+        found = found + features(register=sum(high.bit_length() for high in highs))
+        inputs = inputs + waiting
         cycles += 1
-    return found, cycles, size.bit_length()
+    return found, inputs, cycles, size.bit_length()
 
 
 def _packed(sizes: list[int]) -> Features:
