@@ -1,5 +1,7 @@
 """The input of a Dense, kept while all groups of outputs scan it."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -9,6 +11,21 @@ from .arithmetic import delay
 
 # Deeper buffers go to block RAM: LUT RAM comes in rows of 16 places.
 DEEPEST_LUT_RAM = 64
+
+
+class Form(NamedTuple):
+    """Where beats are kept (none, register, lut or block), whether all come from there, and after how many cycles."""
+
+    kind: str
+    is_late: bool
+    latency: int
+
+
+def choose_form(beats: int, is_kept: bool, is_late: bool) -> Form:
+    """Of an `InputBuffer` with these arguments."""
+    kind = "none" if not is_kept else "register" if beats == 1 else "lut" if beats <= DEEPEST_LUT_RAM else "block"
+    is_late = is_late and kind in ("register", "lut")
+    return Form(kind, is_late, {"none": 1, "register": 2, "lut": 2, "block": 3}[kind] + is_late)
 
 
 class InputBuffer(wiring.Component):
@@ -22,9 +39,7 @@ class InputBuffer(wiring.Component):
 
     def __init__(self, beats: int, width: int, is_kept: bool, *, is_held: bool = False, is_late: bool = False):
         self._beats, self._width, self._is_held = beats, width, is_held
-        self._form = self._choose_form(beats, is_kept)
-        self._is_late = is_late and self._form in ("register", "lut")
-        self.latency = {"none": 1, "register": 2, "lut": 2, "block": 3}[self._form] + int(self._is_late)
+        self._form, self._is_late, self.latency = choose_form(beats, is_kept, is_late)
         super().__init__(
             {
                 "fresh": In(width),
@@ -35,14 +50,6 @@ class InputBuffer(wiring.Component):
                 "input": Out(width),
             }
         )
-
-    @staticmethod
-    def _choose_form(beats: int, is_kept: bool) -> str:
-        if not is_kept:
-            return "none"
-        if beats == 1:
-            return "register"
-        return "lut" if beats <= DEEPEST_LUT_RAM else "block"
 
     def elaborate(self, platform):
         m = Module()

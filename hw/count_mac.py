@@ -10,7 +10,7 @@ import numpy as np
 from ..ir.graph import Bounds, IntType
 from ..ir.threshold import Threshold
 from .arithmetic import DSP_CYCLES, WIDEST_LOGIC
-from .buffer import DEEPEST_LUT_RAM, InputBuffer
+from .buffer import DEEPEST_LUT_RAM, choose_form
 from .count_functions import Finishing, finishing
 from .count_parts import (
     NOTHING,
@@ -252,9 +252,7 @@ def _accumulator(bits: int, is_looped: bool, has_start: bool) -> Features:
 
 def count_buffer(beats: int, width: int, is_kept: bool, *, is_late: bool = False) -> tuple[Features, int]:
     """Of `hw/buffer.py`, with its cycles."""
-    form = InputBuffer._choose_form(beats, is_kept)
-    is_late = is_late and form in ("register", "lut")
-    cycles = {"none": 1, "register": 2, "lut": 2, "block": 3}[form] + is_late
+    form, is_late, cycles = choose_form(beats, is_kept, is_late)
     if form == "none":
         return features(register=width), cycles
     chosen = features(register=2 * width + 2, mux=0 if is_late else width)
