@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from .count_mac import Sums, count_buffer
-from .count_parts import Features, bits_of, choice_tables, features, many, queue, registers, rom, walk
+from .count_parts import NOTHING, Features, bits_of, choice_tables, features, many, queue, registers, rom, walk
 from .memory import choose_style, read_cycles
 from .packed import LONGEST_CHAIN
 from .plan import LayerPlan
@@ -61,11 +61,11 @@ def _tree(size: int) -> tuple[Features, Features, int, int]:
     """Of one output, of the inputs of all, the cycles, and the bits of the count; as `count_tree.CountTree` joins
     counts of three products, two and another product at a time, whose factors have waited so long."""
     if size == 1:
-        return features(), features(), 0, 1
+        return NOTHING, NOTHING, 0, 1
     parts = -(-(size + 2) // 4) if size > 3 else 1
     highs = [min(3, size - 3 * part) for part in range(parts)]
     spare = size - sum(highs)
-    found, inputs = _packed([2] * sum(high == 3 for high in highs)) + features(register=2 * parts), features()
+    found, inputs = _packed([2] * sum(high == 3 for high in highs)) + features(register=2 * parts), NOTHING
     cycles = 1
     while len(highs) > 1:
         pairs = len(highs) // 2
