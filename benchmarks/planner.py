@@ -17,6 +17,7 @@ import json
 import tempfile
 import time
 import warnings
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -106,11 +107,7 @@ def fastest_greedy(graph: Graph, planning: Planning) -> int | None:
     fits = partial(_fits_greedily, graph, planning.budget)
     if not fits(levels[-1]):
         return None
-    low, high = 0, len(levels) - 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(levels[middle]) else (middle + 1, high)
-    return levels[low]
+    return levels[bisect_left(levels, True, hi=len(levels) - 1, key=fits)]
 
 
 def _fits_greedily(graph: Graph, budget: Budget, cycles: int) -> bool:
