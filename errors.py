@@ -19,3 +19,7 @@ class ToolError(EspalierError):
 
 class BuildError(EspalierError):
     """A file or folder that cannot be read, written, or belongs to something else."""
+
+
+class LinkError(EspalierError):
+    """An accelerator on a board that does not answer, or is not the one that was meant."""

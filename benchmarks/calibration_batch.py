@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from espalier.boards import adders
-from espalier.boards.area import Area, measure
+from espalier.boards.area import Area
 from espalier.boards.devices import find_device
+from espalier.boards.families import family_of, measure
 from espalier.boards.memory_files import move_contents
-from espalier.boards.netlist import count_cells, read_netlist
+from espalier.boards.netlist import read_netlist
 from espalier.boards.yosys import run_yosys
 from espalier.hw.design import Design
 
@@ -29,14 +30,12 @@ def measure_batch(
         "read_verilog -sv designs.v",
         *kept,
         *adders.prepare(text, "all_designs"),
-        f"synth_xilinx -family {part.family} -top all_designs -flatten -noiopad -noclkbuf",
-        "write_json netlist.json",
+        family_of(part).map(part, "all_designs", "netlist.json", True, False),
     ]
     run_yosys("; ".join(script), folder, "yosys.log", timeout_s)
     modules = read_netlist(folder / "netlist.json", "all_designs")
     return {
-        top: {name.partition(".")[2]: measure(count_cells({name: modules[name]}, name), part) for name in names}
-        for top, names in stages.items()
+        top: {name.partition(".")[2]: measure(modules[name], part) for name in names} for top, names in stages.items()
     }
 
 

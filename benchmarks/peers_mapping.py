@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from espalier.boards.area import Area, all_luts, measure
+from espalier.boards.area import Area
 from espalier.boards.devices import find_device
+from espalier.boards.families import all_luts, measure
 from espalier.boards.netlist import count_cells, ports_of, read_netlist
 from espalier.boards.place import fastest, read_report
 from espalier.boards.synth import synthesize
@@ -61,9 +62,9 @@ def map_cells(source: Source, family: str, flow: str, effort: Effort, folder: Pa
         "check -assert; write_json netlist.json"
     )
     run_yosys(script, folder, "yosys.log", effort.timeout_s)
-    cells = count_cells(read_netlist(folder / "netlist.json", source.top), source.top)
-    area = measure(cells, find_device(DEVICES[family]))
-    return asdict(area) | {"comb": all_luts(area, find_device(DEVICES[family])), "cells": dict(cells)}
+    netlist = read_netlist(folder / "netlist.json", source.top)[source.top]
+    area = measure(netlist, find_device(DEVICES[family]))
+    return asdict(area) | {"comb": all_luts(area, find_device(DEVICES[family])), "cells": dict(count_cells(netlist))}
 
 
 def pack_cells(top: str, netlist: Path, effort: Effort, folder: Path) -> dict[str, Any]:
@@ -88,7 +89,8 @@ def place_cells(top: str, netlist: Path, effort: Effort, folder: Path) -> dict[s
         _run_nextpnr(
             ["--seed", str(seed), "--report", f"seed{seed}.json", *_ROUTING], f"seed{seed}.log", effort, folder
         )
-    best = fastest(placements := [read_report(folder / f"seed{seed}.json", seed) for seed in effort.seeds])
+    device = find_device(DEVICES["ecp5"])
+    best = fastest(placements := [read_report(folder / f"seed{seed}.json", seed, device) for seed in effort.seeds])
     rates = {str(placement.seed): placement.fmax_mhz for placement in placements}
     return {"comb_wrapped": best.used["TRELLIS_COMB"], "fmax_mhz": best.fmax_mhz, "fmax_by_seed": rates}
 
@@ -120,4 +122,4 @@ def _write_wrapped(top: str, netlist: Path, folder: Path, timeout_s: float) -> A
     run_yosys(script, folder, "wrapper.log", timeout_s)
     wrapper = read_netlist(folder / f"{NAME}.json", NAME)[NAME]
     (folder / f"{NAME}.json").write_text(json.dumps({"modules": {NAME: wrapper, top: core}}))
-    return measure(count_cells({NAME: wrapper}, NAME), find_device(DEVICES["ecp5"]))
+    return measure(wrapper, find_device(DEVICES["ecp5"]))

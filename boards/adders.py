@@ -58,7 +58,7 @@ def techmap_of(family: str) -> str:
 
 def prepare(verilog: str, top: str) -> list[str]:
     """The passes before those of the family, of which those for sums need the file ``FILE``."""
-    check = f"hierarchy -check -top {top}"
+    check = f"hierarchy -top {top}"
     if SUM not in verilog and CHAIN not in verilog:
         return [check]
     return [

@@ -10,10 +10,11 @@ ECP5_PACKAGES = ("CABGA256", "CABGA381", "CABGA554", "CABGA756", "CSFBGA285")
 
 @dataclass(frozen=True)
 class Device:
-    """A device: family as yosys calls it, resources, and for ECP5 the part, speed grade and package for nextpnr.
+    """A device: family as yosys calls it, resources, and what nextpnr has to know: part, speed grade, package, die.
 
-    lut: lookup tables (4 inputs on ECP5, 6 on Xilinx). bram: block RAMs of 18 kbit (two for each RAMB36). dsp:
-    multiplier blocks.
+    lut: lookup tables (4 inputs, 6 on Xilinx). bram: block RAMs of 18 kbit (two for each RAMB36), on iCE40 of 4 kbit.
+    dsp: multiplier blocks of 18 x 18 bits, on iCE40 of 16 x 16. pins: of the ports of the wrapper (boards/wrapper.py),
+    where the placer wants them named.
     """
 
     name: str
@@ -25,15 +26,21 @@ class Device:
     part: str = ""
     speed: str = ""
     package: str = ""
+    die: str = ""
+    pins: tuple[str, ...] = ()
 
     @property
     def can_place(self) -> bool:
         """Whether place and route exists here; for the others yosys tells the area."""
-        return self.family == "ecp5"
+        return bool(self.part)
 
 
 def _ecp5(part: str, lut: int, bram: int, dsp: int) -> Device:
     return Device(f"ecp5-{part}", "ecp5", lut, lut, bram, dsp, part, "6", "CABGA381")
+
+
+def _ecp5_5g(part: str, lut: int, bram: int, dsp: int) -> Device:
+    return Device(f"ecp5-5g-{part}", "ecp5", lut, lut, bram, dsp, f"um5g-{part}", "8", "CABGA554")
 
 
 def _xilinx(name: str, family: str, lut: int, bram36: int, dsp: int) -> Device:
@@ -47,6 +54,14 @@ DEVICES = {
         _ecp5("25k", 24288, 56, 28),
         _ecp5("45k", 43848, 108, 72),
         _ecp5("85k", 83640, 208, 156),
+        _ecp5_5g("45k", 43848, 108, 72),
+        _ecp5_5g("85k", 83640, 208, 156),
+        Device("ice40-up5k", "ice40", 5280, 5280, 30, 8, "up5k", package="sg48"),
+        Device("ice40-hx8k", "ice40", 7680, 7680, 32, 0, "hx8k", package="ct256"),
+        Device("gw1nr-9", "gowin", 8640, 6480, 26, 20, "GW1NR-LV9QN88PC6/I5", die="GW1N-9C", pins=("52", "18", "17")),
+        Device(
+            "gw2ar-18", "gowin", 20736, 15552, 46, 48, "GW2AR-LV18QN88C8/I7", die="GW2A-18C", pins=("4", "70", "69")
+        ),
         _xilinx("xc7z010", "xc7", 17600, 60, 80),
         _xilinx("xc7z020", "xc7", 53200, 140, 220),
         _xilinx("xc7z045", "xc7", 218600, 545, 900),

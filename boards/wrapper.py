@@ -8,6 +8,8 @@ wrapper and is synthesized apart from it: nothing of it can be optimised into th
 from collections.abc import Mapping
 
 from ..errors import PlanError
+from .devices import Device
+from .family import Pin
 
 NAME = "espalier_wrapper"
 INSTANCE = "core"
@@ -40,6 +42,11 @@ def wrap(module: str, ports: Mapping[str, tuple[str, int]], clock: str = "clk") 
         "endmodule",
     ]
     return "\n".join(lines) + "\n"
+
+
+def pins_of(device: Device) -> list[Pin]:
+    """Pins of the wrapper's ports, where the placer wants them named."""
+    return [Pin(port, pin, {}) for port, pin in zip(("clk", "serial_in", "serial_out"), device.pins)]
 
 
 def _connect(widths: Mapping[str, int], vector: str) -> list[str]:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..boards.area import all_luts
 from ..boards.devices import find_device
+from ..boards.families import all_luts
 from ..boards.synth import synthesize
 from ..hw.design import Design, generate
 from ..hw.folds import MATRICES

@@ -29,6 +29,9 @@ def beats_of(lanes: int, dtype: IntType) -> stream.Signature:
     return stream.Signature(unsigned(lanes * dtype.bits))  # pyright: ignore[reportArgumentType]
 
 
+BYTES = stream.Signature(unsigned(8))  # pyright: ignore[reportArgumentType]
+
+
 def split(beat: Value, lanes: int, dtype: IntType) -> list[Any]:
     """The lanes of a beat, or the fields of a memory word, as numbers of ``dtype``."""
     fields = [beat.word_select(lane, dtype.bits) for lane in range(lanes)]

@@ -23,7 +23,7 @@ from .tools import Tools
 from .waves import check_fst
 
 KEPT_BUILDS = 64
-BUILD_ARGUMENTS = ["--timing", "-CFLAGS", "-std=c++20", "-Wno-WIDTH"]
+BUILD_ARGUMENTS = ["--timing", "-CFLAGS", "-std=c++20", "-Wno-WIDTH", "-Wno-CASEINCOMPLETE"]
 # The wheel's make files mistake g++ for clang and name a Python that only its builders have.
 MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 OPT_FAST=-O2 OPT_GLOBAL=-O2"
 

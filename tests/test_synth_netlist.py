@@ -14,9 +14,8 @@ from amaranth.hdl import signed
 import espalier.boards
 from board_designs import Adders, Multiplier, Reader, Readers, convert
 from espalier.boards import adders
-from espalier.boards.devices import find_device
+from espalier.boards.ecp5 import edit
 from espalier.boards.netlist import Absorbed, Module, ports_of, read_netlist
-from espalier.boards.synth import absorb
 from espalier.boards.yosys import run_yosys
 from espalier.hw.design import generate
 from espalier.hw.plan import LayerPlan, Plan
@@ -103,7 +102,7 @@ def compare(folder: Path, verilog: str) -> tuple[Absorbed, int, int]:
     ]
     run_yosys("; ".join(steps), folder, "yosys.log", timeout_s=300)
     mapped = read_netlist(folder / "mapped.json", "top")["top"]
-    edited, absorbed = absorb(mapped, find_device("ecp5-25k"))
+    edited, absorbed = edit(mapped)
     return absorbed, *simulate(folder, {"mapped": mapped, "edited": edited})
 
 

@@ -5,9 +5,8 @@ import pytest
 from amaranth.back import verilog
 
 from espalier.boards import adders
-from espalier.boards.devices import find_device
+from espalier.boards.ecp5 import edit
 from espalier.boards.netlist import count_cells, read_netlist
-from espalier.boards.synth import absorb
 from espalier.boards.yosys import run_yosys
 from espalier.hw.adder_graph import build_adder_graph
 from espalier.hw.adder_pipeline import WIDEST_LOGIC, AdderPipeline
@@ -38,7 +37,7 @@ def synthesize(pipeline, folder):
     (folder / adders.FILE).write_text(adders.techmap_of("ecp5"))
     passes = ["read_verilog -sv design.v", *adders.prepare(text, "top"), "synth_ecp5 -top top", "write_json top.json"]
     run_yosys("; ".join(passes), folder, "yosys.log", timeout_s=300)
-    return absorb(read_netlist(folder / "top.json", "top")["top"], find_device("ecp5-25k"))
+    return edit(read_netlist(folder / "top.json", "top")["top"])
 
 
 def to_bits(codes, bits):
@@ -75,7 +74,7 @@ def test_each_sum_takes_its_cells_and_little_else(tmp_path):
     weights = np.random.default_rng(0).integers(-8, 8, (16, 32))
     pipeline, graph, _ = make(weights, IntType(4), np.zeros(16, np.int64), 2)
     module, _ = synthesize(pipeline, tmp_path)
-    cells = count_cells({"top": module}, "top")
+    cells = count_cells(module)
     area = cells["LUT4"] + 2 * cells["CCU2C"]
     assert graph.cells.sum() <= area < 1.1 * graph.cells.sum()
     pairs = sum(bits for bits in pipeline.sum_bits if bits > WIDEST_LOGIC) / 2

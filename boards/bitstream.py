@@ -1,0 +1,119 @@
+"""Makes a bitstream of a design for a board: top, mapping, placements with several seeds, the best one packed."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..errors import PlanError
+from ..hw.design import Design
+from ..hw.link.linked import digest_of
+from .area import Area
+from .board import Board
+from .gateware.top import NAME, PLACE, choose_clock, write_top
+from .layers import find_layer_rates
+from .mapping import NETLIST, Job, map_design, write_design
+from .paths import CriticalPath, describe_path
+from .place import Clocks, Placement, fastest, place, placed_file, placer_of
+from .work_folder import work_folder
+from .yosys import run_tool
+
+REPORT, TOP = "bitstream.json", f"{NAME}.v"
+
+BAUD = 1_000_000
+
+CLOSE = 0.001
+"""nextpnr counts periods in whole picoseconds."""
+
+
+@dataclass(frozen=True)
+class BitstreamReport:
+    """file: the bitstream. digest: of the design in it, hexadecimal. clock_mhz: of the accelerator. baud: of the serial
+    line. area: cells of the whole; luts: lookup tables of the device that they took once placed. fmax_mhz: of the
+    placement in the file, the fastest of ``fmax_by_seed``."""
+
+    file: str
+    board: str
+    device: str
+    digest: str
+    clock_mhz: float
+    baud: int
+    area: Area
+    luts: int
+    fmax_mhz: float
+    fmax_by_seed: dict[int, float]
+    fmax_by_layer: dict[str, float]
+    critical_path: CriticalPath
+
+    def to_json(self) -> str:
+        """One JSON object, keys in a fixed order."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def make_bitstream(
+    design: Design,
+    core: str,
+    board: Board,
+    folder: Path,
+    *,
+    clock_mhz: float | None = None,
+    baud: int = BAUD,
+    seeds: Sequence[int] = (1,),
+    jobs: int | None = None,
+    timeout_s: float = 3600.0,
+    progress: Callable[[str], None] = lambda what: None,
+) -> BitstreamReport:
+    """Put ``design``, whose Verilog is ``core``, with its link on ``board``; all files go to ``folder``.
+
+    clock_mhz: of the accelerator: the fastest that the PLL makes and that is not above it; without it the board's own
+    clock. seeds: of placements, ``jobs`` at a time, one for each core by default; the fastest counts. Raises PlanError
+    where the design does not fit, or where no placement is as fast as the clock, naming the layers of the slowest path.
+    """
+    clocking = choose_clock(board, clock_mhz)
+    text = write_top(design, core, board, clocking, baud)
+    stages = tuple(f"core.{name}" if design.plan.interface == "axi-stream" else name for name in design.stages)
+    with work_folder(folder, "bitstream", REPORT) as work:
+        job = Job(
+            text, NAME, board.device, work, stages, is_whole=True, design=design.top, place=PLACE, timeout_s=timeout_s
+        )
+        write_design(job)
+        progress(f"map for {board.name}")
+        mapped = map_design(job)
+        progress(f"place and route with {len(seeds)} seed{'s' * (len(seeds) != 1)}")
+        placements = place(
+            NETLIST, NAME, board.device, work, clocks=Clocks(board.clock_mhz, clocking.mhz), pins=board.pins,
+            seeds=seeds, jobs=jobs or os.cpu_count() or 1, timeout_s=timeout_s,
+        )  # fmt: skip
+        best = fastest(placements)
+        report = BitstreamReport(
+            bitstream_file(board), board.name, board.device.name, digest_of(core).hex(), clocking.mhz, baud,
+            mapped.area, best.luts, best.fmax_mhz, {one.seed: one.fmax_mhz for one in placements},
+            find_layer_rates(best.arrivals, mapped.belongs), describe_path(best.path, mapped.belongs, ""),
+        )  # fmt: skip
+        _check_clock(report, best)
+        _pack(board, work, best.seed, timeout_s)
+        (work / REPORT).write_text(report.to_json())
+    return report
+
+
+def bitstream_file(board: Board) -> str:
+    return f"{board.name}.{placer_of(board.device).bitstream}"
+
+
+def _check_clock(report: BitstreamReport, best: Placement) -> None:
+    """Raise unless nextpnr aimed at the accelerator's clock, as it works it out from the PLL's cell, and reached it."""
+    assert abs(best.aim_mhz / report.clock_mhz - 1) < CLOSE, (best.aim_mhz, report.clock_mhz)
+    if best.fmax_mhz < report.clock_mhz:
+        path = report.critical_path
+        tried = ", ".join(f"{fmax:.1f}" for fmax in report.fmax_by_seed.values())
+        raise PlanError(
+            f"{report.board}: needs {report.clock_mhz:g} MHz, reached {tried} MHz; the slowest path of "
+            f"{path.delay_ns:.1f} ns goes from {path.start} to {path.end}; lower --clock-mhz or try more --seeds"
+        )
+
+
+def _pack(board: Board, work: Path, seed: int, timeout_s: float) -> None:
+    placer = placer_of(board.device)
+    arguments = placer.pack(board.device, placed_file(board.device, seed), bitstream_file(board))
+    run_tool(placer.packer.name, placer.packer.command(arguments), work, "pack.log", timeout_s)

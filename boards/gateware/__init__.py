@@ -1,0 +1,1 @@
+"""What of a bitstream is hardware, beside the accelerator and its link."""

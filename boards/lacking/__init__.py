@@ -1,0 +1,1 @@
+"""Boards that amaranth-boards does not have."""

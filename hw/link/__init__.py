@@ -1,0 +1,1 @@
+"""The link between a design's streams and a host: packets over a line of bytes, acknowledged and repeated."""

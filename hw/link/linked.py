@@ -1,0 +1,87 @@
+"""A design with its link: nothing but a line to the host goes out.
+
+The design is the very Verilog that was simulated, as an instance of its module.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Protocol
+
+from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from ..design import Channel, Design
+from ..stream import Beats
+from ..verilog import borders
+from .endpoint import Border, Endpoint, LinkOptions
+from .protocol import DIGEST
+
+
+class Transport(Protocol):
+    """Brings bytes with ``strobe``, ten cycles apart or more, and takes those of ``x``; ``pins``: its other ports."""
+
+    pins: Mapping[str, Any]
+    byte: Any
+    strobe: Any
+    x: Any
+
+
+def digest_of(verilog: str) -> bytes:
+    """What host and bitstream know each other by: the digest of the design's Verilog."""
+    return sha256(verilog.encode()).digest()[:DIGEST]
+
+
+def endpoint_of(design: Design, digest: bytes, options: LinkOptions) -> Endpoint:
+    """The link's end for the streams of ``design``, in the order of its borders."""
+    inputs, outputs = ([_border(channel) for channel in side] for side in split_borders(design))
+    return Endpoint(inputs, outputs, digest, options)
+
+
+def split_borders(design: Design) -> tuple[list[Channel], list[Channel]]:
+    """The streams into and out of a design, in the order of the link's ports."""
+    found = borders(design)
+    return [channel for channel in found if channel.is_input], [channel for channel in found if not channel.is_input]
+
+
+def _border(channel: Channel) -> Border:
+    return Border(Beats(channel.lanes, channel.type.dtype), channel.beats)
+
+
+class LinkedCore(wiring.Component):
+    """The design behind ``transport``, whose pins are its ports."""
+
+    def __init__(self, design: Design, digest: bytes, transport: Any, options: LinkOptions | None = None):
+        self._design, self._transport = design, transport
+        self._endpoint = endpoint_of(design, digest, options or LinkOptions())
+        super().__init__(dict(transport.pins))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.link, m.submodules.transport = link, transport = self._endpoint, self._transport
+        for name, port in transport.pins.items():
+            inner, outer = getattr(transport, name), getattr(self, name)
+            m.d.comb += inner.eq(outer) if port.flow == In else outer.eq(inner)
+        m.d.comb += [link.line.eq(transport.byte), link.strobe.eq(transport.strobe)]
+        wiring.connect(m, link.y, transport.x)
+        ports: dict[str, Any] = {"i_clk": ClockSignal(), "i_rst": ResetSignal() | link.restart}
+        inputs, outputs = split_borders(self._design)
+        for number, channel in enumerate(inputs):
+            ports |= self._connect(channel, getattr(link, f"input_{number}"))
+        for number, channel in enumerate(outputs):
+            ports |= self._connect(channel, getattr(link, f"output_{number}"))
+        m.submodules.core = Instance(self._design.top, **ports)
+        return m
+
+    def _connect(self, channel: Channel, stream: Any) -> dict[str, Any]:
+        """The ports of the design's module for one stream."""
+        is_axi = self._design.plan.interface == "axi-stream"
+        payload, valid, ready = ("_tdata", "_tvalid", "_tready") if is_axi else ("__payload", "__valid", "__ready")
+        there, back = ("i", "o") if channel.is_input else ("o", "i")
+        name = channel.port
+        found = {
+            f"{there}_{name}{payload}": stream.payload,
+            f"{there}_{name}{valid}": stream.valid,
+            f"{back}_{name}{ready}": stream.ready,
+        }
+        return found | ({f"i_{name}_tlast": Const(0, 1)} if is_axi and channel.is_input else {})
