@@ -11,7 +11,7 @@ from ..hw.design import Design
 from ..hw.link.linked import digest_of
 from .area import Area
 from .board import Board
-from .gateware.top import NAME, PLACE, choose_clock, write_top
+from .gateware.top import LINKED, NAME, PLACE, choose_clock, write_top
 from .layers import find_layer_rates
 from .mapping import NETLIST, Job, map_design, write_design
 from .paths import CriticalPath, describe_path
@@ -86,10 +86,11 @@ def make_bitstream(
             seeds=seeds, jobs=jobs or os.cpu_count() or 1, timeout_s=timeout_s,
         )  # fmt: skip
         best = fastest(placements)
+        belongs = {cell: "link" for cell in mapped.module["cells"] if cell.startswith(f"{LINKED}.")} | mapped.belongs
         report = BitstreamReport(
             bitstream_file(board), board.name, board.device.name, digest_of(core).hex(), clocking.mhz, baud,
             mapped.area, best.luts, best.fmax_mhz, {one.seed: one.fmax_mhz for one in placements},
-            find_layer_rates(best.arrivals, mapped.belongs), describe_path(best.path, mapped.belongs, ""),
+            find_layer_rates(best.arrivals, belongs), describe_path(best.path, belongs, ""),
         )  # fmt: skip
         _check_clock(report, best)
         _pack(board, work, best.seed, timeout_s)

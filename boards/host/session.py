@@ -18,6 +18,9 @@ PATIENCE_S = 0.5
 TRIES = 20
 """Questions without an answer, until the session gives up."""
 
+SHORTEST = 16
+"""Bytes that packets are not made shorter than; around them are eleven."""
+
 
 class Line(Protocol):
     """A port: bytes out, and in what has come within ``timeout_s``, at least one byte if there is one."""
@@ -65,12 +68,44 @@ class Counts:
 
 @dataclass
 class _Outgoing:
-    """The packets of an input: those before ``first`` have arrived, those before ``next`` were sent."""
+    """The bytes of an input. arrived, first: those that the hardware has, in bytes and in packets; under_way: lengths
+    of the packets sent since; furthest: where the bytes end that were ever sent."""
 
-    packets: Sequence[bytes]
+    data: bytes
+    arrived: int = 0
     first: int = 0
-    next: int = 0
+    under_way: list[int] = field(default_factory=list)
     furthest: int = 0
+
+    def next(self, size: int) -> bytes:
+        """The next packet of up to ``size`` bytes; it counts as sent."""
+        at = self.arrived + sum(self.under_way)
+        packet = self.data[at : at + size]
+        self.under_way.append(len(packet))
+        return packet
+
+    def confirm(self, packets: int) -> None:
+        """So many packets have arrived."""
+        self.arrived += sum(self.under_way[:packets])
+        self.first += packets
+        del self.under_way[:packets]
+
+    @property
+    def is_all_sent(self) -> bool:
+        return self.arrived + sum(self.under_way) == len(self.data)
+
+
+class _Size:
+    """Bytes of a packet: less where much gets lost, so that short ones come through."""
+
+    def __init__(self, most: int):
+        self._most, self.now = most, most
+
+    def grow(self) -> None:
+        self.now = min(self._most, self.now + 1)
+
+    def shrink(self) -> None:
+        self.now = max(min(SHORTEST, self._most), self.now // 2)
 
 
 @dataclass
@@ -114,17 +149,16 @@ class Session:
 
         progress: called with the number of packets that have come.
         """
-        size = min(LONGEST, max(1, self.identity.buffer // 4))
-        ways = [_Outgoing([data[at : at + size] for at in range(0, len(data), size)]) for data in inputs]
-        results = [_Incoming(count) for count in packets]
+        ways, results = [_Outgoing(data) for data in inputs], [_Incoming(count) for count in packets]
+        size = _Size(min(LONGEST, max(1, self.identity.buffer // 4)))
         last, tries, asked = time.monotonic(), 0, None
         while any(len(result.packets) < result.wanted for result in results):
             if asked is None:
-                self._send_some(ways, size)
+                self._send_some(ways, size.now)
             is_lost = False
             for packet in self._decoder.feed(self._line.read(self._patience_s / 4)):
                 before = self._state(ways, results)
-                is_lost |= self._take(packet, ways, results, asked)
+                is_lost |= self._take(packet, ways, results, asked, size)
                 if asked is not None and packet.kind == Kind.STATUS and packet.sequence == asked:
                     asked, tries = None, 0
                 if self._state(ways, results) != before:
@@ -135,11 +169,15 @@ class Session:
             is_late = time.monotonic() - last > self._patience_s
             if (is_lost and asked is None) or is_late:
                 if tries == self._tries:
-                    raise LinkError(f"the device stopped answering after {self._state(ways, results)} packets")
+                    raise LinkError(
+                        f"the device stopped answering after {sum(len(result.packets) for result in results)} of "
+                        f"{sum(packets)} packets; check the cable and load the bitstream again"
+                    )
                 asked, tries, last = self._ask(Kind.POLL, results), tries + 1, time.monotonic()
                 self.counts.polls += 1
+                size.shrink()
         for port, way in enumerate(ways):
-            self._sent[port] += len(way.packets)
+            self._sent[port] += way.first + len(way.under_way)
         for port, result in enumerate(results):
             self._received[port] += result.wanted
         self._ask(Kind.ACKNOWLEDGE, [_Incoming(0) for _ in results])
@@ -149,16 +187,25 @@ class Session:
         return sum(way.first for way in ways) + sum(len(result.packets) for result in results)
 
     def _send_some(self, ways: Sequence[_Outgoing], size: int) -> None:
-        window = min(SEQUENCES // 2, self.identity.buffer // size)
+        """As much as the hardware's buffers hold."""
         for port, way in enumerate(ways):
-            while way.next < min(len(way.packets), way.first + window):
-                sequence = (self._sent[port] + way.next) % SEQUENCES
-                self._write(Packet(Kind.DATA, port, sequence, way.packets[way.next]))
-                self.counts.repeated += way.next < way.furthest
-                way.next += 1
-                way.furthest = max(way.furthest, way.next)
+            while not way.is_all_sent and sum(way.under_way) + size <= self.identity.buffer:
+                if len(way.under_way) == SEQUENCES // 2:
+                    break
+                sequence = (self._sent[port] + way.first + len(way.under_way)) % SEQUENCES
+                self._write(Packet(Kind.DATA, port, sequence, way.next(size)))
+                end = way.arrived + sum(way.under_way)
+                self.counts.repeated += end <= way.furthest
+                way.furthest = max(way.furthest, end)
 
-    def _take(self, packet: Packet, ways: Sequence[_Outgoing], results: Sequence[_Incoming], asked: int | None) -> bool:
+    def _take(
+        self,
+        packet: Packet,
+        ways: Sequence[_Outgoing],
+        results: Sequence[_Incoming],
+        asked: int | None,
+        size: _Size,
+    ) -> bool:
         """Whether something is lost."""
         if packet.kind == Kind.RESULT and packet.port < len(results):
             result = results[packet.port]
@@ -171,10 +218,11 @@ class Session:
         is_lost, self._refused = packet.payload[0] != self._refused, packet.payload[0]
         for port, way in enumerate(ways):
             arrived = (packet.payload[1 + port] - self._sent[port] - way.first) % SEQUENCES
-            if arrived <= way.next - way.first:
-                way.first += arrived
+            if arrived <= len(way.under_way):
+                way.confirm(arrived)
+                size.grow()
             if packet.sequence == asked:
-                way.next = way.first
+                way.under_way.clear()
         return is_lost and packet.sequence != asked
 
     def _acknowledge(self, results: Sequence[_Incoming]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Array, Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,9 @@ from .framing import Framer, Unframer
 from .inputs import InputPort
 from .outputs import OutputPort
 from .protocol import CRC, DIGEST, HEADER, MAGIC, VERSION, Kind
+
+FETCH = 2
+"""Cycles from the place of a byte to the byte: one to read it, one to choose whose it is."""
 
 
 @dataclass(frozen=True)
@@ -135,46 +138,44 @@ class Endpoint(wiring.Component):
                 m.d.sync += self._sequence.eq(sequence)
 
     def _answer(self, m: Module, framer: Framer) -> None:
-        """Packets that go: an identity, a status, or a result, one after the other."""
+        """Packets that go: an identity, a status, or a result, one after the other; head, sequence, then what starts
+        with its length."""
         status = [self._refused, *self._expected, *(way.written for way in self._ways_out)]
-        identity = Array(self.identity)
-        head, sequence, length = Signal(8), Signal(8), Signal(8)
-        at, place, is_fetched = Signal(9), Signal(8), Signal()
+        known = [[len(status), *status], [len(self.identity), *self.identity]]
+        head, sequence, length, body = (Signal(8, name=name) for name in ("head", "sequence", "length", "body"))
+        position, place, wait = Signal(range(HEADER)), Signal(8), Signal(range(FETCH + 1))
         is_sending, source = Signal(), Signal(range(2 + len(self._ways_out)))
-        m.d.comb += place.eq((at - (HEADER - 1))[:8])
-        payload = [Array(status)[(place - 1)[:8]], identity[(place - 1)[:8]], *(way.byte for way in self._ways_out)]
+        m.d.sync += body.eq(
+            Array([*(Array(words)[place] for words in known), *(way.byte for way in self._ways_out)])[source]
+        )
         for way in self._ways_out:
             m.d.comb += [way.slot.eq(sequence), way.place.eq(place)]
-        body = Array(payload)[source]
-        byte = Signal(8)
-        with m.Switch(at):
-            with m.Case(0):
-                m.d.comb += byte.eq(head)
-            with m.Case(1):
-                m.d.comb += byte.eq(sequence)
-            with m.Case(2):
-                m.d.comb += byte.eq(Mux(source < 2, length, body))
-            with m.Default():
-                m.d.comb += byte.eq(body)
+        is_body = position == HEADER - 1
         m.d.comb += [
-            framer.x.valid.eq(is_sending & is_fetched),
-            framer.x.payload.byte.eq(byte),
-            framer.x.payload.last.eq(at == length + (HEADER - 1)),
+            framer.x.valid.eq(is_sending & (wait == 0)),
+            framer.x.payload.byte.eq(Array([head, sequence, body])[position]),
+            framer.x.payload.last.eq(is_body & (place != 0) & (place == length)),
         ]
+        start = [is_sending.eq(1), position.eq(0), place.eq(0), wait.eq(FETCH)]
         with m.If(is_sending):
-            m.d.sync += is_fetched.eq(1)
-            with m.If(at == HEADER - 1):
-                m.d.sync += length.eq(byte)
+            with m.If(wait != 0):
+                m.d.sync += wait.eq(wait - 1)
             with m.If(framer.x.valid & framer.x.ready):
-                m.d.sync += [at.eq(at + 1), is_fetched.eq(0), is_sending.eq(~framer.x.payload.last)]
+                m.d.sync += [is_sending.eq(~framer.x.payload.last), wait.eq(FETCH)]
+                with m.If(~is_body):
+                    m.d.sync += position.eq(position + 1)
+                with m.Else():
+                    m.d.sync += place.eq(place + 1)
+                    with m.If(place == 0):
+                        m.d.sync += length.eq(body)
         with m.Elif(self._wants_identity):
-            m.d.sync += [self._wants_identity.eq(0), is_sending.eq(1), at.eq(0), source.eq(1)]
-            m.d.sync += [head.eq(Kind.IDENTITY << 4), sequence.eq(self._sequence), length.eq(len(self.identity))]
+            m.d.sync += [self._wants_identity.eq(0), source.eq(1), *start]
+            m.d.sync += [head.eq(Kind.IDENTITY << 4), sequence.eq(self._sequence)]
         with m.Elif(self._wants_status):
-            m.d.sync += [self._wants_status.eq(0), is_sending.eq(1), at.eq(0), source.eq(0)]
-            m.d.sync += [head.eq(Kind.STATUS << 4), sequence.eq(self._sequence), length.eq(len(status))]
+            m.d.sync += [self._wants_status.eq(0), source.eq(0), *start]
+            m.d.sync += [head.eq(Kind.STATUS << 4), sequence.eq(self._sequence)]
         for number, way in enumerate(self._ways_out):
             with m.Elif(way.pending):
                 m.d.comb += way.take.eq(1)
-                m.d.sync += [is_sending.eq(1), at.eq(0), source.eq(2 + number)]
+                m.d.sync += [source.eq(2 + number), *start]
                 m.d.sync += [head.eq(Kind.RESULT << 4 | number), sequence.eq(way.sequence)]
