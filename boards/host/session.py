@@ -95,6 +95,10 @@ class _Outgoing:
         return self.arrived + sum(self.under_way) == len(self.data)
 
 
+AHEAD = 4
+"""Packets under way at once."""
+
+
 class _Size:
     """Bytes of a packet: less where much gets lost, so that short ones come through."""
 
@@ -150,7 +154,7 @@ class Session:
         progress: called with the number of packets that have come.
         """
         ways, results = [_Outgoing(data) for data in inputs], [_Incoming(count) for count in packets]
-        size = _Size(min(LONGEST, max(1, self.identity.buffer // 4)))
+        size = _Size(min(LONGEST, self.identity.buffer // AHEAD))
         last, tries, asked = time.monotonic(), 0, None
         while any(len(result.packets) < result.wanted for result in results):
             if asked is None:
@@ -187,11 +191,9 @@ class Session:
         return sum(way.first for way in ways) + sum(len(result.packets) for result in results)
 
     def _send_some(self, ways: Sequence[_Outgoing], size: int) -> None:
-        """As much as the hardware's buffers hold."""
+        """A few packets ahead: what follows a lost one is repeated with it."""
         for port, way in enumerate(ways):
-            while not way.is_all_sent and sum(way.under_way) + size <= self.identity.buffer:
-                if len(way.under_way) == SEQUENCES // 2:
-                    break
+            while not way.is_all_sent and len(way.under_way) < AHEAD:
                 sequence = (self._sent[port] + way.first + len(way.under_way)) % SEQUENCES
                 self._write(Packet(Kind.DATA, port, sequence, way.next(size)))
                 end = way.arrived + sum(way.under_way)

@@ -1,0 +1,1 @@
+"""A whole board in simulation, its serial line a pseudo-terminal."""
