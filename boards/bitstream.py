@@ -74,6 +74,7 @@ def make_bitstream(
     text = write_top(design, core, board, clocking, baud)
     stages = tuple(f"core.{name}" if design.plan.interface == "axi-stream" else name for name in design.stages)
     with work_folder(folder, "bitstream", REPORT) as work:
+        (work / TOP).write_text(text)
         job = Job(
             text, NAME, board.device, work, stages, is_whole=True, design=design.top, place=PLACE, timeout_s=timeout_s
         )

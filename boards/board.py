@@ -28,8 +28,6 @@ class Entry:
     note: str = ""
 
 
-_ULX3S_NOTE = "serial port on USB connector US1"
-
 ENTRIES = {
     "ulx3s-12f": Entry("amaranth_boards.ulx3s", "ULX3S_12F_Platform", "ecp5-12k", "ulx3s"),
     "ulx3s-25f": Entry("amaranth_boards.ulx3s", "ULX3S_25F_Platform", "ecp5-25k", "ulx3s"),

@@ -14,6 +14,7 @@ from . import explore_flags as e
 from . import options as o
 from . import pruning_flags as p
 from . import swis_flags as s
+from .board.commands import COMMANDS
 from .mismatch import Mismatch
 
 INTERRUPTED = 130  # as the shell numbers an end by Ctrl-C
@@ -316,6 +317,10 @@ def report(build: o.BuildPath, json: o.Json = False) -> None:
     from .report import report_verb
 
     report_verb(build, json)
+
+
+for command in COMMANDS:
+    app.command()(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,11 +21,12 @@ PREDECESSORS = {
     "generate": "plan",
     "simulate": "generate",
     "synth": "generate",
+    "bitstream": "generate",
     "execute": "import",
 }
 SUMMARY_KEYS = (
     "model", "digest", "frames", "layers", "values_exact", "cycles_exact", "ii_cycles", "latency_cycles",
-    "device", "lut", "ff", "bram", "dsp", "fmax_mhz", "accuracy", "psnr_db", "iou",
+    "device", "lut", "ff", "bram", "dsp", "fmax_mhz", "board", "board_clock_mhz", "accuracy", "psnr_db", "iou",
     "weight_mbit", "feature_mbit", "density", "average_shifts", "storage_mbit", "compression",
 )  # fmt: skip
 LOCK = ".espalier.lock"

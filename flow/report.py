@@ -19,11 +19,13 @@ RESULTS = {
     "generate": "generate.json",
     "simulate": "simulate.json",
     "synth": "report.json",
+    "bitstream": "bitstream.json",
 }
 FOLD_COLUMNS = (
     "layer", "engine", "pe", "simd", "cycles", "busy", "depth", "buffer", "weight_bits", "waits_for", "lut_about",
     "bram_about", "dsp_about",
 )  # fmt: skip
+BOARD_CELLS = {"ff": "FF", "bram": "block RAM", "dsp": "DSP"}
 AREA_COLUMNS = ("lut", "carry", "lutram", "ff", "bram", "dsp", "fmax_mhz")
 
 
@@ -107,12 +109,18 @@ def describe(folder: BuildFolder) -> str:
     imported = result(folder, "import")
     shown = {key: imported[key] for key in ("model", "digest")} | agreement(imported)
     parts = []
-    for verb, more in (("plan", timing), ("simulate", exactness), ("synth", area)):
+    for verb, more in (("plan", timing), ("simulate", exactness), ("synth", area), ("bitstream", board)):
         if folder.stamp(verb):
             shown |= more(folder)
     if folder.stamp("plan"):
         parts.append(table(layer_rows(folder), (*FOLD_COLUMNS, *AREA_COLUMNS)))
     return "\n\n".join([*parts, pairs(shown | scores(folder.summary()))])
+
+
+def describe_bitstream(folder: BuildFolder) -> str:
+    found = result(folder, "bitstream")
+    rates = [{"layer": name, "fmax_mhz": round(rate, 1)} for name, rate in found["fmax_by_layer"].items()]
+    return f"{table(rates, ('layer', 'fmax_mhz'))}\n\n{pairs(board(folder))}"
 
 
 VIEWS: dict[str | None, Callable[[BuildFolder], str]] = {
@@ -121,6 +129,7 @@ VIEWS: dict[str | None, Callable[[BuildFolder], str]] = {
     "generate": describe_generate,
     "simulate": describe_simulate,
     "synth": describe_synth,
+    "bitstream": describe_bitstream,
     None: describe,
 }
 
@@ -234,3 +243,16 @@ def area(folder: BuildFolder) -> dict[str, Any]:
     cells = {key: found["area"][key] for key in ("ff", "bram", "dsp")}
     rate = found["fmax_mhz"]
     return {"device": found["device"], "lut": found["lut"], **cells} | ({"fmax_mhz": f"{rate:.1f}"} if rate else {})
+
+
+def board(folder: BuildFolder) -> dict[str, Any]:
+    """What is on the board, link and clock included."""
+    found = result(folder, "bitstream")
+    cells = ", ".join(f"{found['area'][kind]:,} {name}" for kind, name in BOARD_CELLS.items() if found["area"][kind])
+    return {
+        "bitstream": folder.step("bitstream") / found["file"],
+        "board": f"{found['board']}: {found['luts']:,} LUT, {cells}",
+        "board_clock": f"{found['clock_mhz']:g} MHz, up to {found['fmax_mhz']:.1f} MHz",
+        "board_slowest": f"{found['critical_path']['start']} to {found['critical_path']['end']}",
+        "baud": found["baud"],
+    }

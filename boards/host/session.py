@@ -154,7 +154,7 @@ class Session:
         progress: called with the number of packets that have come.
         """
         ways, results = [_Outgoing(data) for data in inputs], [_Incoming(count) for count in packets]
-        size = _Size(min(LONGEST, self.identity.buffer // AHEAD))
+        size = _Size(min(LONGEST, self.identity.buffer // (2 * AHEAD)))
         last, tries, asked = time.monotonic(), 0, None
         while any(len(result.packets) < result.wanted for result in results):
             if asked is None:

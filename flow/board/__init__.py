@@ -1,0 +1,1 @@
+"""The verbs for boards: what there is, a bitstream, loading it, running it."""

@@ -1,0 +1,61 @@
+"""The flags of the verbs for boards, and what they hold once read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+BoardName = Annotated[str, Option("--board", help="The board: `espalier boards` lists them.")]
+ClockMhz = Annotated[
+    float | None,
+    Option(
+        help="Clock of the accelerator in MHz: the fastest that the PLL makes and that is not above it. Default: the "
+        "board's own."
+    ),
+]
+Baud = Annotated[int, Option(help="Rate of the serial line in bits per second.")]
+Seeds = Annotated[int, Option(help="Placements to try, one for each core at a time; the fastest is packed.")]
+Flash = Annotated[bool, Option("--flash", help="Write it to the flash, where it stays, instead of the FPGA.")]
+Inputs = Annotated[
+    Path,
+    Argument(metavar="INPUTS", help="Frames as the model takes them: .npy, or .npz with one array per input."),
+]
+Codes = Annotated[bool, Option("--codes", help="The inputs are the integers that the hardware takes.")]
+Labels = Annotated[Path | None, Option(metavar="FILE", help=".npy: class per frame; gives the accuracy.")]
+RunOutput = Annotated[
+    Path | None,
+    Option("--output", "-o", metavar="FILE", help=".npz: integers as NAME, what the model returns as NAME.real."),
+]
+Port = Annotated[str | None, Option(metavar="PATH", help="Serial port of the board, such as /dev/ttyUSB0.")]
+Simulated = Annotated[
+    bool, Option("--simulated", help="No board: the whole of it runs under Verilator, its port is a pseudo-terminal.")
+]
+Damage = Annotated[
+    float, Option(help="With --simulated: probability, 0 to 0.05, that a byte is lost, changed or repeated.")
+]
+Check = Annotated[
+    bool, Option("--check", help="Compare every output with the integer reference; status 1 if one differs.")
+]
+
+
+@dataclass(frozen=True)
+class BitstreamOptions:
+    board: str
+    clock_mhz: float | None
+    baud: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where the board is, what it gets, and what is asked of it."""
+
+    inputs: Path
+    port: str | None
+    is_simulated: bool
+    damage: float
+    codes: bool
+    labels: Path | None
+    output: Path | None
+    is_checked: bool
