@@ -23,8 +23,8 @@ REPORT, TOP = "bitstream.json", f"{NAME}.v"
 
 BAUD = 1_000_000
 
-CLOSE = 0.001
-"""nextpnr counts periods in whole picoseconds."""
+CLOSE = 0.005
+"""nextpnr rounds the periods that it works out for a PLL."""
 
 
 @dataclass(frozen=True)
