@@ -67,8 +67,9 @@ def analyse(schedules: Mapping[str, Schedule], links: Sequence[Link]) -> Analysi
 
 
 def _find_waits(processes: Sequence[Process]) -> dict[str, dict[str, int]]:
-    """Idle cycles of a late frame: the last of ``watched_frames``."""
-    frames = watched_frames(processes)
+    """Idle cycles of a late frame: the last of as many as ``WATCHED_SLOTS`` holds, at least 2 and at most 256."""
+    slots = sum(process.slots for process in processes)
+    frames = min(256, max(2, WATCHED_SLOTS // slots))
     times = solve(processes, frames)
     waits = {}
     for process in processes:
@@ -76,11 +77,6 @@ def _find_waits(processes: Sequence[Process]) -> dict[str, dict[str, int]]:
         ready = [_ready(need, times[need.process], frames) for need in process.needs]
         waits[process.name] = _blame(np.diff(late) - 1, process, np.array(ready).reshape(-1, process.slots))
     return waits
-
-
-def watched_frames(processes: Sequence[Process]) -> int:
-    """The frames after which a pipeline is looked at: as many as ``WATCHED_SLOTS`` holds, at least 2, at most 256."""
-    return min(256, max(2, WATCHED_SLOTS // sum(process.slots for process in processes)))
 
 
 def _ready(need: Need, times: Ints, frames: int) -> Ints:

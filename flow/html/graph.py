@@ -61,11 +61,12 @@ def describe(design: Design, row: Row) -> list[tuple[str, str]]:
     units = {unit.name: unit for unit in design.units}
     name = row["layer"]
     first, count = (units[name].nodes if name in units else ()), f"{row['cycles']:,} cycles"
+    memory = describe_memory(design, row)
     if not first:
-        return [(f"{row['kind']} · {count}", describe_memory(design, row))]
+        return [(row["kind"], ""), (count, memory)] if memory else [(f"{row['kind']}, {count}", "")]
     operators = " + ".join(type(node).__name__ for node in first)
     engine = f"{row['engine']} {row['pe']} × {row['simd']}" if row["engine"] else f"pe {row['pe']}"
-    return [(shorten(operators, WORDS), engine), (count, describe_memory(design, row))]
+    return [(shorten(operators, WORDS), engine), (count, memory)]
 
 
 def describe_memory(design: Design, row: Row) -> str:
@@ -121,6 +122,7 @@ def _edge(channel: Channel, points: Sequence[Point], label: Point, fill: Fill | 
         el("title", title if fill is None else f"{title}, queue of {fill.depth:,}: {_filled(fill)}"),
         el("path", d=line(points), class_="reach"),
         el("path", d=line(points), class_="line"),
+        el("path", d=_tip(points[-1]), class_="tip"),
         text(x, y + 12, f"{shape} {channel.type.dtype} · {lanes}"),
         [text(x, y + 25, "no queue")] if fill is None else _gauge(x, y + 17, fill),
         class_="edge",
@@ -134,12 +136,21 @@ def _gauge(x: float, y: float, fill: Fill) -> list[Element]:
         el("rect", x=x, y=y, width=GAUGE, height=7, class_="room"),
         el("rect", x=x, y=y, width=share, height=7, class_="filled"),
         el("rect", x=x + most - 2, y=y - 1, width=2, height=9, class_="most"),
-        text(x + GAUGE + 6, y + 8, f"{fill.mean:,.3g} of {fill.depth:,}, most {fill.highest:,}"),
+        text(x + GAUGE + 6, y + 8, f"{_mean(fill)} of {fill.depth:,}, most {fill.highest:,}"),
     ]
 
 
 def _filled(fill: Fill) -> str:
-    return f"{fill.mean:,.3g} places taken on average, {fill.highest:,} at most"
+    return f"{_mean(fill)} places taken on average, {fill.highest:,} at most"
+
+
+def _mean(fill: Fill) -> str:
+    return f"{fill.mean:,.2f}" if fill.mean < 10 else f"{fill.mean:,.1f}"
+
+
+def _tip(point: Point) -> str:
+    x, y = map(number, point)
+    return f"M{x} {y}l-4 -8h8z"
 
 
 def line(points: Sequence[Point]) -> str:

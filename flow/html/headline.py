@@ -9,6 +9,7 @@ from .figures import Build
 from .markup import Child, el
 
 NAMES = {"lut": "lookup tables", "ff": "flip-flops", "bram": "block RAMs", "dsp": "DSP blocks"}
+MOST_ACROSS = 6  # tiles in a row
 SCORES = {"accuracy": "accuracy", "psnr_db": "PSNR", "iou": "overlap (IoU)"}
 
 
@@ -19,10 +20,12 @@ def headline(build: Build) -> list[Element]:
         f"A new frame enters every {figure(plan['ii_cycles'])} cycles, which {limits} sets; "
         f"{plan['latency_cycles']:,} cycles lie between its first beat and its last result."
     )
+    shown = tiles(build)
+    across = len(shown) if len(shown) <= MOST_ACROSS else (len(shown) + 1) // 2
     return [
         el("p", words, class_="lede"),
         el("div", badges(build.found.get("simulate"), build.found["import"]["agreement"]), class_="badges"),
-        el("div", tiles(build), class_="tiles"),
+        el("div", shown, class_="tiles", style=f"--across:{across}"),
     ]
 
 

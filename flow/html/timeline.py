@@ -11,7 +11,7 @@ from ...quant.pruning.plot import linear_ticks
 from .markup import Child, el, number, shorten, svg, text
 from .trace import Passage, Trace
 
-LEFT, FIELD, RIGHT = 196, 760, 204  # pixels for names, for cycles, for words about each stage
+LEFT, FIELD, RIGHT = 196, 724, 240  # pixels for names, for cycles, for words about each stage
 TOP, ROW, BAR, BOTTOM = 40, 24, 8, 40
 NAME, WAIT = 27, 24  # characters that there is room for
 CLOSE = 1.5  # pixels: gaps below this are not drawn

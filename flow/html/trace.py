@@ -1,16 +1,16 @@
 """One late frame of a continuous stream on its way through the pipeline, and how full it finds the queues."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...hw.design import Channel, Design
-from ...hw.queues import watched_frames
-from ...hw.timing import beats_of, connect, handshakes, solve
+from ...hw.timing import Link, Schedule, beats_of, connect, handshakes, solve
 from ...ir.graph import Ints
 
-FEWEST_FRAMES = 6
+FEWEST_FRAMES = 8
+MOST_SLOTS = 16_000_000  # to solve in search of a steady frame
 SHOWN = 3  # frames: the one before, the one that is looked at, the one after
 
 
@@ -34,8 +34,8 @@ class Passage:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """frame: its number from 0 on; cycle 0 is that of its first input beat. is_steady: every beat of the next frame
-    comes ``ii_cycles`` later. passages: by stage; fills: by queue."""
+    """frame: its number in the stream, from 0 on; cycle 0 is that of its first input beat. is_steady: every beat of the
+    next frame comes ``ii_cycles`` later. passages: by stage; fills: by queue."""
 
     frame: int
     ii_cycles: float
@@ -50,12 +50,9 @@ class Trace:
 
 
 def trace(design: Design, ii_cycles: float) -> Trace:
-    """What is predicted for the last frame but one of as many as ``analyse`` looks at, and one more."""
+    """Of a stream that never pauses: a frame in the steady state, or as late a one as can be solved for."""
     schedules, links = design.schedules, design.links
-    processes = connect(schedules, links)
-    frames = max(FEWEST_FRAMES, watched_frames(processes) + 1)
-    times = solve(processes, frames)
-    late = {name: cycles.reshape(frames, -1)[-SHOWN:] for name, cycles in handshakes(times, schedules, links).items()}
+    slots, late, is_steady = _run(schedules, links, ii_cycles)
     begin = min(int(late[channel.name][1].min()) for channel in design.channels if channel.is_input)
     passages = {
         name: Passage(
@@ -64,11 +61,26 @@ def trace(design: Design, ii_cycles: float) -> Trace:
         )
         for name in design.stages
     }
-    is_steady = all((np.diff(cycles[1:], axis=0) == ii_cycles).all() for cycles in late.values())
-    slots = {name: cycles.reshape(frames, -1) for name, cycles in times.items()}
     queues = (channel for channel in design.channels if not channel.is_input)
     fills = {channel.name: _fill(design, channel, slots) for channel in queues}
+    frames = len(next(iter(slots.values())))
     return Trace(frames - 2, ii_cycles, is_steady, passages, fills)
+
+
+def _run(
+    schedules: Mapping[str, Schedule], links: Sequence[Link], ii_cycles: float
+) -> tuple[dict[str, Ints], dict[str, Ints], bool]:
+    """The cycles of all slots, (frames, slots), and of the handshakes of the last frames, (SHOWN, beats); and whether
+    each frame of the later half is as far behind the one before as in the steady state."""
+    processes, frames = connect(schedules, links), FEWEST_FRAMES
+    while True:
+        times = solve(processes, frames)
+        taken = {n: cycles.reshape(frames, -1) for n, cycles in handshakes(times, schedules, links).items()}
+        is_steady = all((np.diff(cycles[frames // 2 :], axis=0) == ii_cycles).all() for cycles in taken.values())
+        if is_steady or 2 * frames * sum(process.slots for process in processes) > MOST_SLOTS:
+            slots = {name: cycles.reshape(frames, -1) for name, cycles in times.items()}
+            return slots, {name: cycles[-SHOWN:] for name, cycles in taken.items()}, is_steady
+        frames *= 2
 
 
 def _merge(tables: Iterable[Ints]) -> Ints:
