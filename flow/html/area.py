@@ -5,7 +5,7 @@ from xml.etree.ElementTree import Element
 
 from .bars import Bars, draw_bars
 from .figures import KINDS, Build
-from .headline import NAMES, meter
+from .headline import NAMES, meter, percent
 from .markup import el
 from .tables import scroll, table
 
@@ -50,7 +50,7 @@ def whole(build: Build) -> Element:
             row["measured"] = build.measured[kind]
         if build.device:
             holds = getattr(build.device, kind)
-            row |= {"device_holds": holds, "share": f"{build.area[kind] / holds:.1%}"}
+            row |= {"device_holds": holds, "share": percent(build.area[kind] / holds)}
             row["_"] = meter(build.area[kind] / holds)
         rows.append(row)
     return table(rows, ("kind", "predicted", "measured", "device_holds", "share", "_"))

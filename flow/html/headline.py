@@ -15,9 +15,9 @@ SCORES = {"accuracy": "accuracy", "psnr_db": "PSNR", "iou": "overlap (IoU)"}
 
 def headline(build: Build) -> list[Element]:
     plan = build.plan
-    limits = ", ".join(plan["limited_by"])
+    limits = " and ".join(plan["limited_by"])
     words = (
-        f"A new frame enters every {figure(plan['ii_cycles'])} cycles, which {limits} sets; "
+        f"A new frame enters every {figure(plan['ii_cycles'])} cycles, limited by {limits}; "
         f"{plan['latency_cycles']:,} cycles lie between its first beat and its last result."
     )
     shown = tiles(build)
@@ -48,7 +48,7 @@ def area_tile(build: Build, kind: str) -> Element:
     if device is None:
         return tile(NAMES[kind], f"{taken:,}", how)
     holds = getattr(device, kind)
-    words = f"{taken / holds:.1%} of {holds:,} in {device.name}, {how}"
+    words = f"{percent(taken / holds)} of {holds:,} in {device.name}, {how}"
     return tile(NAMES[kind], f"{taken:,}", words, meter(taken / holds))
 
 
@@ -74,6 +74,7 @@ def badges(simulated: Mapping[str, Any] | None, compared: Mapping[str, Any] | No
     if compared:
         count = compared["differing"]
         words = f"{count:,} of {compared['codes']:,} codes unlike the trained model's"
+        words += f", {compared['explained']:,} by float32 rounding" if count else ""
         found.append(badge(words, not compared["unexplained"]))
     if simulated is None:
         return [*found, badge("not simulated", None)]
@@ -90,16 +91,20 @@ def badge(words: str, is_good: bool | None) -> Element:
     return el("span", sign + words, class_=f"badge {kind}")
 
 
+def percent(share: float) -> str:
+    return f"{share:.1%}" if share else "0%"
+
+
 def figure(value: float) -> str:
     """With all digits where it is whole."""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
 def short(value: float) -> str:
-    """Three digits and a word for the thousands."""
-    for size, name in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
-        if value >= size:
-            return f"{value / min(size, 1e3 if size == 1e4 else size):,.4g}{name}"
+    """Four digits and a letter where there are more than five."""
+    for least, size, name in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e5, 1e3, "k")):
+        if value >= least:
+            return f"{value / size:.4g} {name}"
     return f"{value:,.0f}"
 
 

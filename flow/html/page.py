@@ -22,7 +22,7 @@ STYLE = Path(__file__).with_name("style.css")
 def page(builds: Sequence[Build]) -> str:
     """One file that needs nothing else; the same text for the same builds."""
     several = len(builds) > 1
-    title = " and ".join(build.name for build in builds) if len(builds) < 4 else f"{len(builds)} builds"
+    title = ", ".join(build.name for build in builds)
     opening: list[Child] = [el("p", "Espalier accelerator report", class_="over"), el("h1", title)]
     if several:
         opening += [el("section", compare(builds), class_="comparison")]
@@ -30,7 +30,7 @@ def page(builds: Sequence[Build]) -> str:
     for place, build in enumerate(builds):
         with reading(build.folder):
             heading = el("h2", build.name) if several else None
-            parts.append(el("article", heading, build_part(build), id=f"build{place}"))
+            parts.append(el("article", heading, build_part(build, f"build{place}"), id=f"build{place}"))
     html = el(
         "html",
         el(
@@ -46,21 +46,22 @@ def page(builds: Sequence[Build]) -> str:
     return f"<!DOCTYPE html>\n{write(html)}\n"
 
 
-def build_part(build: Build) -> list[Child]:
+def build_part(build: Build, anchor: str) -> list[Child]:
+    """The headline, links to the sections that there are, and these; ``anchor`` begins their names."""
+    sections = {
+        "Dataflow graph": graph_section(build),
+        "One frame on its way": timeline_section(build),
+        "Area": area_section(build),
+        "Critical path": path_section(build),
+        "Pruning": pruning_section(build),
+        "All figures": all_figures(build),
+    }
+    anchors = {title: f"{anchor}-{title.split()[-1].lower()}" for title, inside in sections.items() if inside}
     return [
         headline(build),
-        section("Dataflow graph", graph_section(build)),
-        section("One frame on its way", timeline_section(build)),
-        section("Area", area_section(build)),
-        section("Critical path", path_section(build)),
-        section("Pruning", pruning_section(build)),
-        section("All figures", all_figures(build)),
+        el("nav", [el("a", title, href=f"#{name}") for title, name in anchors.items()]),
+        [el("section", el("h3", title), sections[title], id=name) for title, name in anchors.items()],
     ]
-
-
-def section(title: str, inside: Sequence[Element]) -> Element | None:
-    """None where there is nothing inside."""
-    return el("section", el("h3", title), inside) if inside else None
 
 
 def graph_section(build: Build) -> list[Element]:
