@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -12,8 +13,9 @@ import pytest
 from espalier.errors import BuildError
 from espalier.flow import cli
 from espalier.flow.folder import file_digest, open_build, read_json, write_json
+from espalier.flow.html.figures import read_figures
 from espalier.flow.html.markup import el, number, shorten, write
-from espalier.flow.html.page import STYLE
+from espalier.flow.html.page import STYLE, timeline_section
 from espalier.flow.pruned import how_pruned
 from small_models import write_mlp
 
@@ -77,12 +79,21 @@ def results_of(plan):
     names = [layer["layer"] for layer in plan["layers"]]
     area = {"lut": 211, "carry": 12, "lutram": 13, "ff": 214, "bram": 3, "dsp": 4}
     layers = {name: area | {"fmax_mhz": 123.4} for name in names}
-    path = {"delay_ns": 8.1, "start": "fc1", "end": "fc2", "steps": ["5.10 clk-to-q fc1.a.Q", "3.00 logic b.D"]}
+    path = {
+        "delay_ns": 8.1,
+        "start": "core.fc1",
+        "end": "core.fc2",
+        "steps": ["5.10 clk-to-q core.fc1.a.Q", "3.00 logic b.D"],
+    }
     synth = {"device": "ecp5-25k", "area": area, "lut": 777, "layers": layers, "fmax_mhz": 123.4, "critical_path": path}
     run = {"name": "plain", "stall": 0.0, "cycles": 9, "beats": 5, "values_exact": True, "cycles_exact": False}
     exact = {"values_exact": True, "cycles_exact": False}
     return {
-        "generate": ("generate.json", {"file": "x.v", "top": "x", "lines": 1, "stages": {n: n for n in names}}, {}),
+        "generate": (
+            "generate.json",
+            {"file": "x.v", "top": "x", "lines": 1, "stages": {n: f"core.{n}" for n in names}},
+            {},
+        ),
         "simulate": ("simulate.json", {"frames": 31, "layers": None, "runs": [run], **exact}, {"frames": 31, **exact}),
         "synth": ("report.json", synth, {"device": "ecp5-25k", "lut": 777, "fmax_mhz": 123.4}),
     }
@@ -144,6 +155,7 @@ def test_every_figure_of_the_report_is_on_the_page(finished, page, capsys):
     printed, seen = capsys.readouterr().out, {" ".join(text.split()) for text in words(page)}
     cells = {" ".join(cell.split()) for line in printed.splitlines() for cell in re.split(r"\s{2,}", line) if cell}
     assert {cell for cell in cells if not set(cell) <= {"-"}} - seen == set()
+    assert {"Dense", "plain"} <= seen  # of the operators, and of the simulations
 
 
 def test_every_stage_is_in_the_graph_the_timeline_and_each_table(finished, page):
@@ -170,7 +182,14 @@ def test_what_differs_is_not_called_exact(page):
 
 def test_the_slowest_path_names_its_layers(page):
     assert "8.10 ns from fc1 to fc2: 123.4 MHz, " in page
-    assert [text for text in words(page) if text in ("fc1.a.Q", "b.D")] == ["fc1.a.Q", "b.D"]
+    assert [text for text in words(page) if text in ("core.fc1.a.Q", "b.D")] == ["core.fc1.a.Q", "b.D"]
+
+
+def test_a_frame_that_is_not_yet_steady_is_not_called_so(planned):
+    build = read_figures(planned, "x")
+    late = replace(build, trace=replace(build.trace, is_steady=False))
+    texts = [write(timeline_section(one)[0]) for one in (build, late)]
+    assert "cycles later beat by beat." in texts[0] and "cycles later on average, not beat by beat." in texts[1]
 
 
 def test_pruning_is_shown_before_and_after(page):
@@ -181,7 +200,8 @@ def test_pruning_is_shown_before_and_after(page):
 def test_several_builds_are_compared_first(planned, finished, tmp_path):
     page = drawn(tmp_path / "page.html", planned, finished)
     assert page.index('class="comparison"') < page.index('id="build0"') < page.index('id="build1"')
-    assert page.count("<circle cx=") == 2 and 'href="#build1">finished</a>' in page
+    assert re.findall(r'<circle.*?class="(\w+)"', page) == ["predicted", "measured"]
+    assert 'href="#build1">finished</a>' in page
 
 
 def test_builds_of_the_same_name_are_told_apart_by_their_paths(planned, tmp_path):
@@ -247,9 +267,9 @@ def test_the_import_keeps_what_the_run_tells_of_its_pruning(planned):
 def test_changed_pruning_makes_the_import_stale(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     write_mlp(tmp_path / "run/model.onnx")
-    for changed in (False, True):
-        if changed:
-            write_pruning(tmp_path / "run")
+    write_pruning(tmp_path / "run")
+    for kept in (32, 16):
+        write_json(tmp_path / "run/prune.json", {"groups": [{"name": "fc1", "channels": 64, "kept": kept}]})
         capsys.readouterr()
         assert cli.run(["import", str(tmp_path / "run"), "-o", str(tmp_path / "build")]) == 0
     assert "nothing changed" not in capsys.readouterr().err

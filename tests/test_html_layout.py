@@ -10,7 +10,7 @@ from espalier.flow.html.graph import draw_graph, ends
 from espalier.flow.html.layers import count_crossings, make_layers
 from espalier.flow.html.layout import Box, lay_out, split
 from espalier.flow.html.markup import write
-from espalier.flow.html.timeline import draw_timeline
+from espalier.flow.html.timeline import Axis, draw_timeline
 from espalier.flow.html.trace import trace
 from espalier.hw.design import generate
 from espalier.hw.planner import plan, plan_table
@@ -118,18 +118,34 @@ def test_every_stage_and_port_of_a_graph_with_joins_is_drawn(seed):
     assert all(f">{name}: " in text for name in design.stages)
     assert all(f">{channel.name}: " in text for channel in design.channels)
     assert text.count('class="border"') == len({end for one in design.channels for end in ends(one) if " " in end})
-    assert draw_timeline(late, plan_table(design, analysis), 100.0).get("class") == "timeline"
+    assert text.count('class="stage limiting"') == text.count(" ◆<") > 0
 
 
-def test_the_way_of_a_frame_is_what_the_timing_model_predicts(perceptron):
-    design, analysis, late = perceptron
+@pytest.mark.parametrize("frames", [3, 8])
+def test_the_way_of_a_frame_is_what_the_timing_model_predicts(perceptron, frames, monkeypatch):
+    monkeypatch.setattr("espalier.flow.html.trace.FEWEST_FRAMES", frames)
+    monkeypatch.setattr("espalier.flow.html.trace.MOST_SLOTS", 0)
+    design, analysis, _ = perceptron
+    late = trace(design, analysis.ii_cycles)
     predicted = design.predict(late.frame + 2)
     first, last = (channel.name for channel in design.channels if channel.port)
     begin = predicted[first].reshape(late.frame + 2, -1)[-2, 0]
     fronts = late.passages[next(iter(design.stages))].taken, late.passages[next(reversed(design.stages))].given
     for name, cycles in zip((first, last), fronts):
         np.testing.assert_array_equal(cycles, predicted[name].reshape(late.frame + 2, -1)[-3:] - begin)
-    assert late.is_steady and late.ii_cycles == analysis.ii_cycles
+    assert (late.frame, late.is_steady) == (frames - 2, True)
+
+
+def test_each_stage_has_a_row_with_three_frames(perceptron):
+    design, analysis, late = perceptron
+    text = write(draw_timeline(late, plan_table(design, analysis), 100.0))
+    assert text.count('class="taken other"') == text.count('class="given other"') == 2 * len(design.stages)
+    assert text.count('class="taken"') == text.count('class="given span"') == len(design.stages)
+
+
+def test_only_gaps_that_can_be_seen_are_drawn():
+    cycles = np.array([0, 1, 2, 10, 12, 500])
+    assert Axis(1000).path(cycles, 0).count("M") == 3 and Axis(100_000).path(cycles, 0).count("M") == 2
 
 
 def test_the_fill_of_a_queue_is_counted_cycle_by_cycle(perceptron):
@@ -145,6 +161,12 @@ def test_the_fill_of_a_queue_is_counted_cycle_by_cycle(perceptron):
         fill = late.fills[channel.name]
         assert (fill.depth, fill.highest) == (channel.link.depth, max(held))
         assert fill.mean == sum(held) / len(held)
+
+
+def test_the_search_for_a_steady_frame_ends(perceptron, monkeypatch):
+    monkeypatch.setattr("espalier.flow.html.trace.MOST_SLOTS", 10_000)
+    late = trace(perceptron[0], perceptron[1].ii_cycles + 1)
+    assert not late.is_steady and late.frame > 100
 
 
 @pytest.mark.parametrize("seed", [1, 4, 9, 16])

@@ -3,7 +3,7 @@
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from .bars import Bars, draw_bars
+from .bars import Bars, draw_bars, legend
 from .figures import KINDS, Build
 from .headline import NAMES, meter, percent
 from .markup import el
@@ -39,7 +39,7 @@ def explain(build: Build) -> str:
     words = f"Measured by synthesis for {build.synth['device']}"
     if build.device and build.device.family != family:
         words += f", while the prediction is for {family}, whose lookup tables are others"
-    return words + "; layers are measured each by itself, so that their sum is a little more than the whole."
+    return words + ". Lookup tables of the whole are all that the device loses, for carries and memory too."
 
 
 def whole(build: Build) -> Element:
@@ -70,7 +70,3 @@ def each_layer(build: Build) -> Element:
         sums = {name: sums.get(name, 0) + value for name, value in row.items() if name != "layer"}
     columns = [f"{kind}_{how}" for kind in COUNTED for how in ("predicted", "measured")]
     return table([*rows, {"layer": "sum", **sums}], ("layer", *columns), "sums")
-
-
-def legend(kinds: tuple[str, ...]) -> list[Element]:
-    return [el("span", el("i", class_=kind), kind, class_="key") for kind in kinds]

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 from .markup import el, number, shorten, svg, text
 
 LEFT, FIELD, RIGHT = 196, 400, 76
-BAR, GAP, TOP, BOTTOM = 9, 9, 6, 22
+BAR, GAP, TOP, BOTTOM = 11, 9, 6, 22
 NAME = 27
 
 
@@ -53,3 +53,8 @@ def _mark(x: float, bottom: float, name: str) -> list[Element]:
         el("path", d=f"M{number(x)} {TOP - 4}V{bottom + 4}", class_="mark"),
         text(x, bottom + 17, name, anchor),
     ]
+
+
+def legend(kinds: Sequence[str]) -> list[Element]:
+    """What the colours of ``kinds`` mean."""
+    return [el("span", el("i", class_=kind), kind, class_="key") for kind in kinds]

@@ -5,9 +5,9 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from ..exploring.plot import Scale, short
-from ..scores import METRICS, show_score
+from ..scores import show_score
 from .figures import KINDS, Build
-from .headline import time
+from .headline import SCORES, time
 from .markup import Child, el, number, svg, text
 from .tables import scroll, table
 
@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 900, 360
 LEFT, RIGHT, TOP, BOTTOM = 70, 700, 20, 300
 
 COLUMNS = (
-    "build", "accuracy", *METRICS, "frames_per_second", "latency", "cycles_per_frame", *KINDS, "area_is", "device",
+    "build", *SCORES, "frames_per_second", "latency", "cycles_per_frame", *KINDS, "area_is", "device",
     "fmax_mhz", "density", "values_exact", "cycles_exact",
 )  # fmt: skip
 
@@ -34,7 +34,7 @@ def row(build: Build, place: int) -> dict[str, Any]:
     exact = {name: found[name] for name in ("values_exact", "cycles_exact") if name in found}
     return {
         "build": el("a", build.name, href=f"#build{place}"),
-        **{name: show_score(name, found[name]) for name in ("accuracy", *METRICS) if name in found},
+        **{name: show_score(name, found[name]) for name in SCORES if name in found},
         "frames_per_second": round(plan["fps"]),
         "latency": time(build.latency_us),
         "cycles_per_frame": plan["ii_cycles"],

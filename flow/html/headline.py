@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from ..scores import METRICS, show_score
+from ..scores import show_score
 from .figures import Build
 from .markup import Child, el
 
@@ -36,7 +36,7 @@ def tiles(build: Build) -> list[Element]:
     latency = tile("latency", time(build.latency_us), f"{plan['latency_cycles']:,} cycles {clock}")
     scores = [
         tile(SCORES[name], show_score(name, found[name]), "of the integer network on its test set")
-        for name in ("accuracy", *METRICS)
+        for name in SCORES
         if name in found
     ]
     return [*scores, rate, latency, *(area_tile(build, kind) for kind in NAMES), *fmax_tile(build)]

@@ -46,7 +46,8 @@ def _number(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
         for start, end in edges:
             if end == name:
                 layer[end] = max(layer[end], layer[start] + 1)
-    for name in {name for name in names} - {end for _, end in edges}:
+    read = {end for _, end in edges}
+    for name in (name for name in names if name not in read):
         layer[name] = min((layer[end] - 1 for start, end in edges if start == name), default=0)
     return layer
 

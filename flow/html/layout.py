@@ -57,11 +57,11 @@ class Layout:
 def lay_out(boxes: Sequence[Box], edges: Sequence[Edge], width: float) -> Layout:
     """A layout of ``boxes``, in topological order, in as many columns as ``width`` has room for, and at least one."""
     layers = make_layers([box.name for box in boxes], edges)
-    for columns in range(max(1, len(layers.rows) // FEWEST_ROWS), 0, -1):
+    for columns in range(len(layers.rows) // FEWEST_ROWS, 1, -1):
         found = Drawing(boxes, layers, split(layers, columns)).layout()
-        if found.width <= width or columns == 1:
+        if found.width <= width:
             return found
-    raise AssertionError("one column is always enough")
+    return Drawing(boxes, layers, split(layers, 1)).layout()
 
 
 def split(layers: Layers, columns: int) -> list[range]:
@@ -84,7 +84,8 @@ class Drawing:
         self._place = {vertex: place for row in layers.rows for place, vertex in enumerate(row)}
         self._outs, self._ins = self._ends()
         self._across: dict[Vertex, float] = {}
-        self._top: list[float] = []
+        self._top: list[float] = []  # of each row
+        self._floor: list[float] = []  # below its boxes and their labels
         self._column_ends: list[float] = []  # the right sides
         self._put_across()
         self._put_down()
@@ -157,7 +158,8 @@ class Drawing:
                 self._top.append(y)
                 heights = (self._boxes[v].height for v in self._layers.rows[row] if isinstance(v, str))
                 leaving = self._layers.crossing(row)
-                y += max(heights) + self._room_below(leaving) + BEND + self._room_above(leaving)
+                self._floor.append(y + max(heights) + self._room_below(leaving))
+                y = self._floor[-1] + BEND + self._room_above(leaving)
 
     def _room_below(self, leaving: Sequence[tuple[int, Vertex, Vertex]]) -> float:
         return LABEL_HEIGHT * any(isinstance(a, str) and self._is_labelled_below(n) for n, a, _ in leaving)
@@ -183,9 +185,7 @@ class Drawing:
         leaving = self._layers.crossing(row)
         start = self._meets(a, edge, self._outs), self._top[row] + (self._boxes[a].height if isinstance(a, str) else 0)
         end = self._meets(b, edge, self._ins), self._top[row + 1]
-        floor = self._top[row] + max(
-            box.height for vertex in self._layers.rows[row] if (box := self._boxes.get(str(vertex)))
-        ) + self._room_below(leaving)  # fmt: skip
+        floor = self._floor[row]
         ceiling = end[1] - self._room_above(leaving)
         column = next(number for number, rows in enumerate(self._columns) if row in rows)
         if row + 1 in self._columns[column]:
@@ -193,7 +193,7 @@ class Drawing:
         order = sorted(leaving, key=lambda one: self._meets(one[1], one[0], self._outs), reverse=True)
         turn = TURN * [number for number, _, _ in order].index(edge)
         gutter = self._column_ends[column] + COLUMN_GAP / 2 + turn
-        low, high = floor + TURN + turn, ceiling - TURN * (len(order)) + turn
+        low, high = floor + TURN + turn, ceiling - TURN * len(order) + turn
         return [start, (start[0], low), (gutter, low), (gutter, high), (end[0], high), end]
 
 

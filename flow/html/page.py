@@ -66,9 +66,9 @@ def build_part(build: Build, anchor: str) -> list[Child]:
 
 def graph_section(build: Build) -> list[Element]:
     words = (
-        "A box is a stage, the darker the busier; ◆ marks what sets the rate. A line is a stream: shape, integers and "
-        "lanes, and its queue: the places taken on average while a frame passes, of all, and the most. A place is "
-        "taken from the start of a beat until the next stage has it."
+        "A box is a stage, more coloured the busier it is; ◆ marks what sets the rate. A line is a stream: shape, "
+        "integers and lanes, and its queue: the places taken on average while a frame passes, of all, and the most. A "
+        "place is taken from the start of a beat until the next stage has it."
     )
     drawn = draw_graph(build.design, build.plan["layers"], build.trace.fills, build.plan["limited_by"])
     return [el("p", words, class_="note"), scroll(drawn)]
@@ -76,11 +76,11 @@ def graph_section(build: Build) -> list[Element]:
 
 def timeline_section(build: Build) -> list[Element]:
     trace = build.trace
-    steady = f"{figure(trace.ii_cycles)} cycles later, beat by beat" if trace.is_steady else "at another pace yet"
+    pace = "beat by beat" if trace.is_steady else "on average, not beat by beat"
     words = (
         f"Frame {trace.frame:,} of a stream that never pauses, as the timing model predicts it; the next one follows "
-        f"{steady}. Gaps are waits; the frames before and after are paler. Above: microseconds at "
-        f"{build.plan['clock_mhz']:g} MHz."
+        f"{figure(trace.ii_cycles)} cycles later {pace}. Gaps are waits; the frames before and after are paler. Above: "
+        f"microseconds at {build.plan['clock_mhz']:g} MHz."
     )
     keys = [("taken", "takes its input"), ("given", "hands on its output")]
     return [

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from .area import legend
-from .bars import Bars, draw_bars
+from .bars import Bars, draw_bars, legend
 from .figures import Build
 from .markup import el, svg, text
 from .tables import scroll, table
@@ -41,20 +40,20 @@ def read_step(step: str, stages: Mapping[str, str]) -> dict[str, Any]:
     """stages: names by instance path."""
     delay, kind, cell = step.split(" ", 2)
     layer = max((where for where in stages if cell.startswith(f"{where}.")), key=len, default=None)
-    return {"delay_ns": float(delay), "kind": kind, "layer": layer and stages[layer], "cell_and_port": cell}
+    return {"delay_ns": delay, "kind": kind, "layer": layer and stages[layer], "cell_and_port": cell}
 
 
 def draw_path(steps: list[dict[str, Any]]) -> Element:
     """One bar, as long as the path takes."""
-    scale, x, parts = (WIDTH - 2) / max(sum(step["delay_ns"] for step in steps), 1e-9), 1.0, []
+    scale, x, parts = (WIDTH - 2) / sum(float(step["delay_ns"]) for step in steps), 1.0, []
     for step in steps:
-        wide = step["delay_ns"] * scale
+        wide = float(step["delay_ns"]) * scale
         parts.append(
             el(
                 "g",
-                el("title", f"{step['delay_ns']:.2f} ns {step['kind']} {step['cell_and_port']}"),
+                el("title", f"{step['delay_ns']} ns {step['kind']} {step['cell_and_port']}"),
                 el("rect", x=x, y=2, width=max(0.5, wide - 1), height=24, class_=step["kind"]),
-                text(x + wide / 2, 41, f"{step['delay_ns']:.2f}", "middle") if wide > 30 else None,
+                text(x + wide / 2, 41, step["delay_ns"], "middle") if wide > 30 else None,
             )
         )
         x += wide

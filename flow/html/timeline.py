@@ -12,7 +12,7 @@ from .markup import Child, el, number, shorten, svg, text
 from .trace import Passage, Trace
 
 LEFT, FIELD, RIGHT = 196, 724, 240  # pixels for names, for cycles, for words about each stage
-TOP, ROW, BAR, BOTTOM = 40, 24, 8, 40
+TOP, ROW, BAR, BOTTOM = 40, 27, 9, 40
 NAME, WAIT = 27, 24  # characters that there is room for
 CLOSE = 1.5  # pixels: gaps below this are not drawn
 
@@ -71,7 +71,7 @@ def _axes(axis: Axis, bottom: float, clock_mhz: float) -> list[Child]:
 
 
 def _row(axis: Axis, top: float, row: Row, passage: Passage) -> Element:
-    kinds = (("taken", passage.taken, top + 3), ("given", passage.given, top + 3 + BAR + 1))
+    kinds = (("taken", passage.taken, top + 4), ("given", passage.given, top + 5 + BAR))
     around = [el("path", d=axis.span(beats[n], y), class_=f"{kind} other") for kind, beats, y in kinds for n in (0, 2)]
     spans = [el("path", d=axis.span(beats[1], y), class_=f"{kind} span") for kind, beats, y in kinds]
     beats = [el("path", d=axis.path(beats[1], y), class_=kind) for kind, beats, y in kinds]
