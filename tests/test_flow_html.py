@@ -175,6 +175,17 @@ def test_without_synthesis_the_page_says_so(planned, tmp_path):
     assert "Critical path" not in page and "not simulated" in page and ">measured<" not in page
 
 
+def test_what_was_mapped_for_another_family_is_said_to_be(finished, tmp_path):
+    build = shutil.copytree(finished, tmp_path / "mapped")
+    report = read_json(build / "synth/report.json") | {"device": "xc7a35t", "fmax_mhz": None, "critical_path": None}
+    write_json(build / "synth/report.json", report)
+    page = drawn(tmp_path / "page.html", build)
+    assert (
+        "Measured by synthesis for xc7a35t, while the prediction is for ecp5, whose lookup tables are others." in page
+    )
+    assert "Critical path" not in page and "Fmax</h4>" not in page
+
+
 def test_what_differs_is_not_called_exact(page):
     assert "✓ values exact: 31 frames simulated" in words(page)
     assert "✗ cycles differ: 31 frames simulated" in words(page)

@@ -13,6 +13,8 @@ from espalier.flow.html.markup import write
 from espalier.flow.html.timeline import Axis, draw_timeline
 from espalier.flow.html.trace import trace
 from espalier.hw.design import generate
+from espalier.hw.operators import units
+from espalier.hw.plan import LayerPlan, Plan
 from espalier.hw.planner import plan, plan_table
 from espalier.hw.queues import analyse
 from espalier.hw.timing import beats_of, connect, solve
@@ -161,6 +163,16 @@ def test_the_fill_of_a_queue_is_counted_cycle_by_cycle(perceptron):
         fill = late.fills[channel.name]
         assert (fill.depth, fill.highest) == (channel.link.depth, max(held))
         assert fill.mean == sum(held) / len(held)
+
+
+def test_a_box_names_all_layers_that_are_joined_in_it():
+    graph = mlp((6, 5, 4, 3))
+    folds = {one.name: LayerPlan("spatial", one.result.channels, one.source.channels) for one in units(graph)}
+    design = generate(graph, Plan(layers=folds))
+    analysis = analyse(design.schedules, design.links)
+    text = write(draw_graph(design, plan_table(design, analysis), {}, ()))
+    assert len(design.stages) == 1
+    assert [text.count(f"\n{type(node).__name__} {node.name}") for node in graph.nodes] == [1] * len(graph.nodes)
 
 
 def test_the_search_for_a_steady_frame_ends(perceptron, monkeypatch):

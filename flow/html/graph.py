@@ -5,6 +5,8 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from ...hw.design import Channel, Design
+from ...hw.join_layers import join_layers
+from ...ir.graph import Node
 from .layout import Box, Layout, Point, lay_out
 from .markup import el, number, shorten, svg, text
 from .trace import Fill
@@ -22,7 +24,9 @@ Row = Mapping[str, Any]
 def draw_graph(design: Design, rows: Sequence[Row], fills: Mapping[str, Fill], limited_by: Sequence[str]) -> Element:
     """rows: ``layers`` of plan.json."""
     borders = {channel.port: channel for channel in design.channels if channel.port}
-    lines = {row["layer"]: describe(design, row) for row in rows}
+    units = {u.name: u for u in join_layers(design.graph, design.units, lambda name: design.layer(name).engine)}
+    nodes = {name: units[name].nodes if name in units else () for name in design.stages}
+    lines = {row["layer"]: describe(nodes[row["layer"]], describe_memory(design, row), row) for row in rows}
     sources = [Box(f"in {port}", BOX_WIDTH, BORDER_HEIGHT) for port, one in borders.items() if one.is_input]
     stages = [Box(name, BOX_WIDTH, 2 * PADDING + LINE * (1 + len(more))) for name, more in lines.items()]
     sinks = [Box(f"out {port}", BOX_WIDTH, BORDER_HEIGHT) for port, one in borders.items() if not one.is_input]
@@ -34,7 +38,7 @@ def draw_graph(design: Design, rows: Sequence[Row], fills: Mapping[str, Fill], l
         [_edge(channel, route.points, route.label, fills.get(channel.name))
          for channel, route in zip(design.channels, layout.routes)],
         [_border(layout, box.name) for box in (*sources, *sinks)],
-        [_stage(layout, row, lines[row["layer"]], row["layer"] in limiting) for row in rows],
+        [_stage(layout, row, nodes[row["layer"]], lines[row["layer"]], row["layer"] in limiting) for row in rows],
         class_="graph",
     )  # fmt: skip
 
@@ -56,15 +60,12 @@ def _in_order(stages: Sequence[Box], design: Design) -> list[Box]:
     return found
 
 
-def describe(design: Design, row: Row) -> list[tuple[str, str]]:
-    """The lines below a stage's name, each with what stands on its left and on its right."""
-    units = {unit.name: unit for unit in design.units}
-    name = row["layer"]
-    first, count = (units[name].nodes if name in units else ()), f"{row['cycles']:,} cycles"
-    memory = describe_memory(design, row)
-    if not first:
+def describe(nodes: Sequence[Node], memory: str, row: Row) -> list[tuple[str, str]]:
+    """The lines below a stage's name, each with what stands on its left and on its right; ``nodes``: what it does."""
+    count = f"{row['cycles']:,} cycles"
+    if not nodes:
         return [(row["kind"], ""), (count, memory)] if memory else [(f"{row['kind']}, {count}", "")]
-    operators = " + ".join(type(node).__name__ for node in first)
+    operators = " + ".join(type(node).__name__ for node in nodes)
     engine = f"{row['engine']} {row['pe']} × {row['simd']}" if row["engine"] else f"pe {row['pe']}"
     return [(shorten(operators, WORDS), engine), (count, memory)]
 
@@ -78,16 +79,19 @@ def describe_memory(design: Design, row: Row) -> str:
     return f"{buffer['places']} of {buffer['words']}×{buffer['bits']} {buffer['style']}" if buffer else ""
 
 
-def _stage(layout: Layout, row: Row, lines: Sequence[tuple[str, str]], is_limiting: bool) -> Element:
+def _stage(
+    layout: Layout, row: Row, nodes: Sequence[Node], lines: Sequence[tuple[str, str]], is_limiting: bool
+) -> Element:
     placed = layout.boxes[row["layer"]]
     x, y, box = placed.x, placed.y, placed.box
     right = x + box.width - 10
     opacity = number(PALEST + (DARKEST - PALEST) * row["busy"])
     waits = "".join(f"\nwaits {cycles:,} cycles for {other}" for other, cycles in row["waits"].items())
+    does = "".join(f"\n{type(node).__name__} {node.name}" for node in nodes)
     busy = f"{row['busy']:.1%}{' ◆' if is_limiting else ''}"
     return el(
         "g",
-        el("title", f"{box.name}: {row['cycles']:,} cycles a frame, {row['busy']:.1%} of all{waits}"),
+        el("title", f"{box.name}: {row['cycles']:,} cycles a frame, {row['busy']:.1%} of all{does}{waits}"),
         el("rect", x=x, y=y, width=box.width, height=box.height, rx=5, class_="ground"),
         el("rect", x=x, y=y, width=box.width, height=box.height, rx=5, class_="busy", fill_opacity=opacity),
         text(x + 10, y + 19, shorten(box.name, NAME), "name"),
