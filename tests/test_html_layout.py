@@ -8,7 +8,7 @@ import pytest
 from dags import random_dag
 from espalier.flow.html.graph import draw_graph, ends
 from espalier.flow.html.layers import count_crossings, make_layers
-from espalier.flow.html.layout import Box, lay_out, split
+from espalier.flow.html.layout import LABEL_HEIGHT, LABEL_WIDTH, Box, Placed, lay_out, split
 from espalier.flow.html.markup import write
 from espalier.flow.html.timeline import Axis, draw_timeline
 from espalier.flow.html.trace import trace
@@ -75,6 +75,19 @@ def test_every_edge_leads_down_or_to_a_column_further_right(seed, width):
         assert a.y + a.box.height <= b.y or a.x + a.box.width <= b.x
         assert route.points[0][1] == a.y + a.box.height and route.points[-1][1] == b.y
         assert a.x < route.points[0][0] < a.x + a.box.width and b.x < route.points[-1][0] < b.x + b.box.width
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("width", [0, 1160])
+def test_no_label_lies_on_a_box_or_another_label(seed, width):
+    layout, _ = random_layout(seed, width)
+    labels = [Placed(Box("", LABEL_WIDTH - 6, LABEL_HEIGHT), *route.label) for route in layout.routes]
+    assert [pair for pair in combinations([*layout.boxes.values(), *labels], 2) if touch(*pair)] == []
+
+
+def test_an_edge_beside_others_at_both_ends_has_a_place_of_its_own():
+    layers = make_layers("ab", [("a", "b"), ("a", "b")])
+    assert layers.rows == [["a"], [(0, 1), (1, 1)], ["b"]]
 
 
 def test_a_chain_is_straight():

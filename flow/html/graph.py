@@ -32,7 +32,7 @@ def draw_graph(design: Design, rows: Sequence[Row], fills: Mapping[str, Fill], l
     sinks = [Box(f"out {port}", BOX_WIDTH, BORDER_HEIGHT) for port, one in borders.items() if not one.is_input]
     boxes = [*sources, *_in_order(stages, design), *sinks]
     layout = lay_out(boxes, [ends(channel) for channel in design.channels], WIDTH)
-    limiting = {name.removesuffix("_fill") for name in limited_by} & set(lines) or set(limited_by)
+    limiting = {name if name in lines else name.removesuffix("_fill") for name in limited_by}
     return svg(
         layout.width, layout.height, "dataflow graph",
         [_edge(channel, route.points, route.label, fills.get(channel.name))

@@ -1,5 +1,6 @@
 """Puts the boxes of a graph without circles into layers, and orders each layer so that few edges cross."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -25,8 +26,8 @@ class Layers:
 
 
 def make_layers(names: Sequence[str], edges: Sequence[Edge]) -> Layers:
-    """names: in topological order. Every edge leads to a later layer, and nothing lies higher than it must but sources,
-    which lie right above their first reader."""
+    """names: in topological order. Every edge leads to a later layer, and past one if others leave its start and others
+    come to its end, so that it is seen by itself. Nothing lies lower than it must but sources: right above a reader."""
     layer = _number(names, edges)
     rows: list[list[Vertex]] = [[] for _ in range(max(layer.values(), default=-1) + 1)]
     for name in names:
@@ -42,13 +43,14 @@ def make_layers(names: Sequence[str], edges: Sequence[Edge]) -> Layers:
 
 def _number(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
     layer = {name: 0 for name in names}
+    outs, ins = Counter(start for start, _ in edges), Counter(end for _, end in edges)
+    apart = {(start, end): 2 if outs[start] > 1 and ins[end] > 1 else 1 for start, end in edges}
     for name in names:
         for start, end in edges:
             if end == name:
-                layer[end] = max(layer[end], layer[start] + 1)
-    read = {end for _, end in edges}
-    for name in (name for name in names if name not in read):
-        layer[name] = min((layer[end] - 1 for start, end in edges if start == name), default=0)
+                layer[end] = max(layer[end], layer[start] + apart[start, end])
+    for name in (name for name in names if name not in ins):
+        layer[name] = min((layer[end] - apart[start, end] for start, end in edges if start == name), default=0)
     return layer
 
 

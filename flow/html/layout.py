@@ -55,7 +55,7 @@ class Layout:
 
 
 def lay_out(boxes: Sequence[Box], edges: Sequence[Edge], width: float) -> Layout:
-    """A layout of ``boxes``, in topological order, in as many columns as ``width`` has room for, and at least one."""
+    """Of one box or more, in topological order, in as many columns as ``width`` has room for, or in one."""
     layers = make_layers([box.name for box in boxes], edges)
     for columns in range(len(layers.rows) // FEWEST_ROWS, 1, -1):
         found = Drawing(boxes, layers, split(layers, columns)).layout()
@@ -98,8 +98,8 @@ class Drawing:
             if isinstance(name, str) and (box := self._boxes[name])
         }
         routes = [self._route(number) for number in range(len(self._layers.paths))]
-        bottom = max((y for route in routes for _, y in route.points), default=0.0)
-        bottom = max([bottom, *(one.y + one.box.height for one in placed.values())])
+        ends = [one.y + one.box.height for one in placed.values()]
+        bottom = max([*ends, *(y for route in routes for _, y in route.points)])
         return Layout(self._column_ends[-1] + MARGIN, bottom + MARGIN, placed, routes)
 
     def _ends(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
@@ -146,19 +146,18 @@ class Drawing:
             ]
             left = place_across(rows, widths, lines)
             self._across |= {vertex: begin + x for vertex, x in left.items()}
-            end = begin + max((x + widths[vertex] for vertex, x in left.items()), default=0)
-            self._column_ends.append(end)
-            begin = end + COLUMN_GAP + TURN * len(self._layers.crossing(column[-1]) if column else ())
+            self._column_ends.append(begin + max(x + widths[vertex] for vertex, x in left.items()))
+            begin = self._column_ends[-1] + COLUMN_GAP + TURN * len(self._layers.crossing(column[-1]))
 
     def _put_down(self) -> None:
         for column in self._columns:
-            incoming = self._layers.crossing(column[0] - 1) if column and column[0] else []
+            incoming = self._layers.crossing(column[0] - 1) if column[0] else []
             y = MARGIN + TURN * len(incoming) + self._room_above(incoming)
             for row in column:
                 self._top.append(y)
                 heights = (self._boxes[v].height for v in self._layers.rows[row] if isinstance(v, str))
                 leaving = self._layers.crossing(row)
-                self._floor.append(y + max(heights) + self._room_below(leaving))
+                self._floor.append(y + max(heights, default=0) + self._room_below(leaving))
                 y = self._floor[-1] + BEND + self._room_above(leaving)
 
     def _room_below(self, leaving: Sequence[tuple[int, Vertex, Vertex]]) -> float:
