@@ -312,11 +312,11 @@ def execute(
 
 
 @app.command()
-def report(build: o.BuildPath, json: o.Json = False) -> None:
-    """Print what a build folder holds: layers, cycles, resources, exactness, accuracy."""
+def report(builds: o.BuildPaths, html: o.Html = None, json: o.Json = False) -> None:
+    """Print what a build folder holds: layers, cycles, resources, exactness, accuracy; or draw it as a page."""
     from .report import report_verb
 
-    report_verb(build, json)
+    report_verb(builds, html, json)
 
 
 for command in COMMANDS:

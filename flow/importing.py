@@ -57,7 +57,7 @@ def import_model(model: Model, options: ImportOptions, partial: Path, at: Callab
     graph = replace(simplify(imported.graph), name=top_name(model))
     save(graph, partial)
     summary: dict[str, Any] = {"model": model.name, "digest": model.digest, **model.memory, **model.shifts}
-    known = summary | {"origin": model.origin(), "agreement": None} | describe(graph)
+    known = summary | {"origin": model.origin(), "pruned": model.pruned, "agreement": None} | describe(graph)
     if model.tests:
         at("execute the test set")
         tests = read_tests(model.tests, model.metric, model.margin)

@@ -9,6 +9,7 @@ from ..errors import BuildError
 from ..ir.onnx_model import read_model
 from ..quant.bits import FLOAT
 from .folder import file_digest, read_json
+from .pruned import how_pruned
 from .scores import MEMORY, SHIFTS
 
 
@@ -17,7 +18,7 @@ class Model:
     """An ONNX file; ``tests`` (inputs, labels or targets) and ``truth`` (Brevitas' codes) where a run folder has them.
 
     metric, margin: how training scored the targets; see HeldOut. memory: what its metrics.json says of MEMORY.
-    shifts: what it says of decomposed weights, SHIFTS.
+    shifts: what it says of decomposed weights, SHIFTS. pruned: see ``how_pruned``.
     """
 
     name: str
@@ -29,12 +30,14 @@ class Model:
     margin: int = 0
     memory: Mapping[str, float] = field(default_factory=dict)
     shifts: Mapping[str, float] = field(default_factory=dict)
+    pruned: Mapping[str, Any] | None = None
 
     def identity(self) -> dict[str, Any]:
         """All of it that results depend on."""
         tests, truth = (path and file_digest(path) for path in (self.tests, self.truth))
         scored = {"metric": self.metric, "margin": self.margin, "memory": dict(self.memory)}
         known = {"name": self.name, "digest": self.digest, "tests": tests, "truth": truth} | scored
+        known |= {"pruned": dict(self.pruned)} if self.pruned else {}
         return known | ({"shifts": dict(self.shifts)} if self.shifts else {})
 
     def origin(self) -> str:
@@ -55,7 +58,7 @@ def find_model(path: Path) -> Model:
         raise BuildError(f"{path}: is a network of real numbers; quantize it with `espalier quantize {path} -o RUN`")
     name = path.resolve().name
     tests, truth = existing(path / "test.npz"), existing(path / "truth.npz")
-    return Model(name, onnx, read_model(onnx).digest, tests, truth, *how_scored(path))
+    return Model(name, onnx, read_model(onnx).digest, tests, truth, *how_scored(path), how_pruned(path))
 
 
 def how_scored(run: Path) -> tuple[str, int, dict[str, float], dict[str, float]]:

@@ -8,6 +8,12 @@ from typer import Argument, Option
 
 ModelPath = Annotated[Path, Argument(metavar="MODEL", help="An ONNX (QONNX) file or a run folder of `espalier train`.")]
 BuildPath = Annotated[Path, Argument(metavar="BUILD", help="A build folder of `espalier import` or `espalier build`.")]
+BuildPaths = Annotated[
+    list[Path], Argument(metavar="BUILD...", help="A build folder; several are compared with --html.")
+]
+Html = Annotated[
+    Path | None, Option(metavar="FILE", help="Write one page with drawings, self-contained; builds need a plan.")
+]
 Output = Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Build folder to write; made if absent.")]
 Json = Annotated[bool, Option("--json", help="Results as JSON instead of a table.")]
 Force = Annotated[bool, Option("--force", help="Run even if nothing changed; replace another model's results.")]

@@ -1,7 +1,8 @@
 """What a build folder holds, as text or as one JSON object; it reads results only, so that it comes at once."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,15 @@ BOARD_CELLS = {"ff": "FF", "bram": "block RAM", "dsp": "DSP"}
 AREA_COLUMNS = ("lut", "carry", "lutram", "ff", "bram", "dsp", "fmax_mhz")
 
 
-def report_verb(build: Path, as_json: bool) -> None:
+def report_verb(builds: Sequence[Path], html: Path | None, as_json: bool) -> None:
+    if html is not None:
+        from .html.verb import html_verb
+
+        html_verb(builds, html, as_json)
+        return
+    if len(builds) > 1:
+        raise BuildError(f"{builds[1]}: a second build; several are compared as a page, with --html FILE")
+    (build,) = builds
     if is_exploration(build):
         report_exploration(build, as_json)
         return
@@ -41,11 +50,19 @@ def report_verb(build: Path, as_json: bool) -> None:
 
 def show(folder: BuildFolder, verb: str | None, as_json: bool) -> None:
     """Print the results of one verb, or of all, on stdout; BuildError where someone has changed what they hold."""
-    try:
+    with reading(folder):
         if as_json:
             text = json.dumps(result(folder, verb) if verb else results(folder), indent=2)
         else:
             text = VIEWS[verb](folder)
+    print(text)
+
+
+@contextmanager
+def reading(folder: BuildFolder) -> Iterator[None]:
+    """BuildError where someone has changed what the verbs' results hold."""
+    try:
+        yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         if isinstance(error, EspalierError):
             raise
@@ -54,7 +71,6 @@ def show(folder: BuildFolder, verb: str | None, as_json: bool) -> None:
         raise BuildError(
             f"{folder.path}: one of {files} is not as Espalier writes it ({found}); run its verb again with --force"
         ) from None
-    print(text)
 
 
 def check(folder: BuildFolder, verb: str) -> None:
@@ -106,15 +122,18 @@ def describe_synth(folder: BuildFolder) -> str:
 
 def describe(folder: BuildFolder) -> str:
     """The table of layers, and below it all that is known of the whole network."""
+    parts = [table(layer_rows(folder), (*FOLD_COLUMNS, *AREA_COLUMNS))] if folder.stamp("plan") else []
+    return "\n\n".join([*parts, pairs(whole(folder))])
+
+
+def whole(folder: BuildFolder) -> dict[str, Any]:
+    """All that is known of the whole network, for people."""
     imported = result(folder, "import")
     shown = {key: imported[key] for key in ("model", "digest")} | agreement(imported)
-    parts = []
     for verb, more in (("plan", timing), ("simulate", exactness), ("synth", area), ("bitstream", board)):
         if folder.stamp(verb):
             shown |= more(folder)
-    if folder.stamp("plan"):
-        parts.append(table(layer_rows(folder), (*FOLD_COLUMNS, *AREA_COLUMNS)))
-    return "\n\n".join([*parts, pairs(shown | scores(folder.summary()))])
+    return shown | scores(folder.summary())
 
 
 def describe_bitstream(folder: BuildFolder) -> str:

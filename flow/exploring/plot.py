@@ -65,11 +65,11 @@ def _panel(points: Sequence[Mapping[str, Any]], across: str, up: str) -> list[st
     for tick in y.ticks:
         lines.append(f'<path d="M{LEFT} {y(tick):.1f}H{RIGHT}" stroke="#ddd"/>')
         lines.append(
-            f'<text x="{LEFT - 8}" y="{y(tick):.1f}" text-anchor="end" dominant-baseline="middle">{_short(tick)}</text>'
+            f'<text x="{LEFT - 8}" y="{y(tick):.1f}" text-anchor="end" dominant-baseline="middle">{short(tick)}</text>'
         )
     for tick in x.ticks:
         lines.append(f'<path d="M{x(tick):.1f} {TOP}V{BOTTOM}" stroke="#ddd"/>')
-        lines.append(f'<text x="{x(tick):.1f}" y="{BOTTOM + 18}" text-anchor="middle">{_short(tick)}</text>')
+        lines.append(f'<text x="{x(tick):.1f}" y="{BOTTOM + 18}" text-anchor="middle">{short(tick)}</text>')
     numbers: dict[tuple[str, str], list[int]] = {}  # by place: some points share theirs
     for point in points:
         place = f"{x(figure(point, across)):.1f}", f"{y(figure(point, up)):.1f}"
@@ -90,7 +90,7 @@ def _name(objective: str) -> str:
     return escape(NAMES.get(objective, objective.replace("_", " ")))
 
 
-def _short(figure: float) -> str:
+def short(figure: float) -> str:
     """2000 as 2k, 1500000 as 1.5M."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(figure) >= size:

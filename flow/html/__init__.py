@@ -1,0 +1,1 @@
+"""The report of build folders as one self-contained HTML file."""
