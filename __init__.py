@@ -19,11 +19,13 @@ PUBLIC = {
     "generate": "hw.design",
     "simulate": "sim.simulate",
     "synthesize": "boards.synth",
+    "connect": "flow.board.connect",
     "EspalierError": "errors",
     "GraphError": "errors",
     "PlanError": "errors",
     "ToolError": "errors",
     "BuildError": "errors",
+    "LinkError": "errors",
 }
 __all__ = sorted(PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 

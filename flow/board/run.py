@@ -13,8 +13,6 @@ import numpy as np
 
 from ...boards.bitstream import TOP
 from ...boards.board import find_board
-from ...boards.host.accelerator import Accelerator
-from ...boards.host.serial_port import SerialPort
 from ...errors import LinkError
 from ...hw.design import Design
 from ...ir.execute import dequantize_outputs, execute
@@ -27,6 +25,7 @@ from ..progress import bar, say
 from ..steps import design_of
 from ..table import pairs
 from .bitstream import RESULT
+from .connect import connect_design
 from .flags import RunOptions
 
 MOST_DAMAGE = 0.05
@@ -66,9 +65,11 @@ def _stream(
     folder: BuildFolder, design: Design, frames: Mapping[str, Ints], options: RunOptions
 ) -> tuple[dict[str, Ints], dict[str, Any]]:
     """The outputs of ``frames``, and figures of the session."""
-    digest, count = bytes.fromhex(read_entry(folder.step("bitstream") / RESULT, "digest")), count_frames(frames)
-    with _open_port(folder, options) as port:
-        accelerator = Accelerator(design, digest, port)
+    count = count_frames(frames)
+    with (
+        nullcontext(options.port) if options.port else _simulate(folder, options.damage) as port,
+        connect_design(folder, design, port) as accelerator,
+    ):
         start = time.monotonic()
         with bar() as show:
             outputs = accelerator.run(frames, lambda done: show(done / count, f"{done} of {count} frames", False))
@@ -87,18 +88,7 @@ def _check(options: RunOptions) -> None:
 
 
 @contextmanager
-def _open_port(folder: BuildFolder, options: RunOptions) -> Iterator[SerialPort]:
-    baud = read_entry(folder.step("bitstream") / RESULT, "baud")
-    with nullcontext(options.port) if options.port else _simulate(folder, baud, options.damage) as path:
-        port = SerialPort(path, baud)
-        try:
-            yield port
-        finally:
-            port.close()
-
-
-@contextmanager
-def _simulate(folder: BuildFolder, baud: int, damage: float) -> Iterator[str]:
+def _simulate(folder: BuildFolder, damage: float) -> Iterator[str]:
     """The port of the board in simulation."""
     from ...boards.simulated.board import simulate_board
     from ...sim.simulate import USER_CACHE
@@ -106,6 +96,7 @@ def _simulate(folder: BuildFolder, baud: int, damage: float) -> Iterator[str]:
     say("run: compile the simulation of the board")
     made, cache = folder.step("bitstream"), USER_CACHE.expanduser()
     top, board = (made / TOP).read_text(), find_board(read_entry(made / RESULT, "board"))
+    baud = read_entry(made / RESULT, "baud")
     with (
         tempfile.TemporaryDirectory(prefix="espalier-") as scratch,
         simulate_board(top, board, baud, Path(scratch), damage=damage, cache=cache) as simulated,
