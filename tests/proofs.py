@@ -1,7 +1,7 @@
 """Proofs about hardware: benches that state what has to hold, yosys' SAT solver that decides it, and seeded faults."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -96,21 +96,24 @@ class Inside:
             self._seen.append((frame.f_locals["self"], dict(frame.f_locals)))
 
     def of(self, kind: str, place: int = 0) -> dict[str, Any]:
-        """The variables of the ``place``-th component of a class, in the order in which they were elaborated."""
+        """The variables of the ``place``-th component of a class, in the order in which they were elaborated; ``self``
+        is the component."""
         owners = {id(owner): owner for owner, _ in self._seen if type(owner).__name__ == kind}
-        owner = list(owners.values())[place]
-        return {name: value for other, variables in self._seen if other is owner for name, value in variables.items()}
+        return self._about(list(owners.values())[place])
+
+    def _about(self, component: Elaboratable) -> dict[str, Any]:
+        return {name: value for owner, found in self._seen if owner is component for name, value in found.items()}
 
     def named(self, name: str) -> Signal:
         """The only register or wire of that name."""
         (found,) = {id(signal): signal for signal in _driven(self.fragment) if signal.name == name}.values()
         return found
 
-    def look(self, m: Module, place: int, address) -> Signal:
-        """What stands at an address of the ``place``-th memory."""
-        instance = self.of("Memory", place)["instance"]
-        found = Signal(instance._data.shape, name=f"looked_{place}")
-        at = Signal(len(instance._write_ports[0]._addr), name=f"look_{place}")
+    def look(self, m: Module, memory: Elaboratable, address) -> Signal:
+        """What stands at an address of a memory."""
+        instance = self._about(memory)["instance"]
+        found = Signal(instance._data.shape, name="looked")
+        at = Signal(len(instance._write_ports[0]._addr), name="look")
         m.d.comb += at.eq(address)
         instance.read_port(domain="comb", addr=at, data=found, en=Const(1, 1), transparent_for=())
         return found
@@ -151,6 +154,31 @@ def follow(m: Module, most: int, mark: Value, enters: Value, beat: Value, leaves
     with m.If(enters & mark & ~is_inside & ~is_done):
         m.d.sync += [is_inside.eq(1), value.eq(beat), ahead.eq(held - leaves)]
     return Follower(held, is_inside, is_done, ahead, value)
+
+
+@dataclass(frozen=True)
+class QueueInside:
+    """How many beats are in a queue, and what the one behind so many others is."""
+
+    level: Value
+    look: Callable[[Value], Value]
+
+
+def relate_queue(m: Module, inside: Inside, place: int = 0) -> QueueInside:
+    """Asserts how level and pointers of the ``place``-th queue go together."""
+    found = inside.of("Queue", place)
+    valid = found["self"].y.valid
+    if "held" in found:
+        return QueueInside(valid, lambda behind: found["held"])
+    head, tail, level, memory = (found[name] for name in ("head", "tail", "level", "places_memory"))
+    m.d.comb += [Assert((head + level)[: len(head)] == tail), Assert(valid == (level != 0))]
+    return QueueInside(level, lambda behind: inside.look(m, memory, head + behind))
+
+
+def relate_credits(m: Module, inside: Inside, free: Value, place: int = 0) -> None:
+    """Asserts that the ``place``-th credits are ``free``."""
+    found = inside.of("Credits", place)
+    m.d.comb += [Assert(found["free"] == free), Assert(found["self"].left == (free != 0))]
 
 
 def claim_stable(m: Module, y, name: str = "") -> None:

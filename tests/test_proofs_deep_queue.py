@@ -48,8 +48,9 @@ class DeepQueueBench(Bench):
             Assert(((oldest + waiting)[: len(oldest)] == newest) & ((front + claimed)[: len(front)] == back)),
         ]
         place = (front + followed.ahead)[: len(front)]
-        body = inside.look(m, 0, oldest + followed.ahead - claimed)
-        ways, late, early = (inside.look(m, number, place) for number in (1, 2, 3))
+        body = inside.look(m, found["body"], oldest + followed.ahead - claimed)
+        memories = [inside.of("Memory", number)["self"] for number in (1, 2, 3)]
+        ways, late, early = (inside.look(m, memory, place) for memory in memories)
         last = front + claimed
         with m.If(followed.is_inside & (followed.ahead >= claimed)):
             m.d.comb += Assert(body == followed.value)

@@ -6,7 +6,7 @@ from amaranth.hdl import Assert, Assume, Module, Signal
 
 from espalier.hw import queue
 from espalier.ir.graph import IntType
-from proofs import Bench, Inside, claim_stable, follow, prove, refute, with_fault
+from proofs import Bench, Inside, claim_stable, follow, prove, refute, relate_credits, relate_queue, with_fault
 
 UINT2 = IntType(2)
 
@@ -33,7 +33,7 @@ class CreditsBench(Bench):
             self.reached.eq(taken == depth),
         ]
         if self.helps:
-            m.d.comb += Assert(inside.of("Credits")["free"] == depth - taken)
+            relate_credits(m, inside, depth - taken)
         return m
 
 
@@ -60,22 +60,12 @@ class QueueBench(Bench):
         ]
         with m.If(followed.is_inside & (followed.ahead == 0)):
             m.d.comb += Assert(queue.y.payload == followed.value)
-        if self.helps and depth > 1:
-            self._relate(m, inside, followed)
+        if self.helps:
+            inner = relate_queue(m, inside)
+            m.d.comb += Assert(inner.level == followed.held)
+            with m.If(followed.is_inside):
+                m.d.comb += Assert(inner.look(followed.ahead) == followed.value)
         return m
-
-    @staticmethod
-    def _relate(m, inside, followed):
-        """What makes the claims inductive: how pointers and memory go with the beats inside."""
-        found = inside.of("Queue")
-        head, tail = found["head"], found["tail"]
-        m.d.comb += [
-            Assert(found["level"] == followed.held),
-            Assert((head + followed.held)[: len(head)] == tail),
-        ]
-        place = inside.look(m, 0, head + followed.ahead)
-        with m.If(followed.is_inside):
-            m.d.comb += Assert(place == followed.value)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 8])
