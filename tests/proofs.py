@@ -40,7 +40,9 @@ def prove(bench: Bench, folder: Path, steps: int) -> str:
     """ "proved" if all that ``bench`` asserts holds for ever after reset, by induction over up to ``steps`` cycles, and
     its ``reached`` is; or else what the solver says."""
     found = _solve(bench, folder, f"-tempinduct -maxsteps {steps} -prove-asserts")
-    return found if PROVED not in found else _reach(folder)
+    if PROVED in found:
+        return _reach(folder)
+    return found[found.index(FOUND) :] if FOUND in found else f"induction does not close: {found}"
 
 
 def prove_bounded(bench: Bench, folder: Path, cycles: int) -> str:
