@@ -1,0 +1,86 @@
+# amaranth: UnusedElaboratable=no
+"""Proved for ever: whatever a line brings, the unframer finds the bytes and ends of packets, and trusts only whole ones."""
+
+import zlib
+
+import pytest
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal
+
+from crc_bench import RESIDUE, START, add_byte, settle
+from espalier.hw.link import framing
+from espalier.hw.link.protocol import ESCAPE, FLAG, FLIP
+from proofs import Bench, Inside, prove, refute, with_fault
+
+
+class UnframerBench(Bench):
+    """Any bytes, as far apart as a line brings them."""
+
+    def __init__(self, source=framing):
+        self._source = source
+        super().__init__({"line": 8, "strobe": 1})
+
+    def elaborate(self, platform):
+        m = Module()
+        unframer = self._source.Unframer()
+        inside = Inside(unframer)
+        m.submodules.unframer = inside.fragment
+        m.d.comb += [unframer.line.eq(self.line), unframer.strobe.eq(self.strobe)]
+        since = Signal(4, init=framing.CYCLES)
+        m.d.sync += since.eq(Mux(self.strobe, 1, Mux(since == framing.CYCLES, since, since + 1)))
+        is_escaped, crc = Signal(), Signal(32, init=START)
+        is_flag, is_escape = self.line == FLAG, (self.line == ESCAPE) & ~is_escaped
+        byte = self.line ^ Mux(is_escaped, FLIP, 0)
+        push, end, is_whole, pushed = Signal(), Signal(), Signal(), Signal(8)
+        m.d.sync += [
+            push.eq(self.strobe & ~is_flag & ~is_escape),
+            end.eq(self.strobe & is_flag),
+            is_whole.eq((crc == RESIDUE) & ~is_escaped),
+            pushed.eq(byte),
+        ]
+        with m.If(self.strobe):
+            m.d.sync += is_escaped.eq(is_escape)
+            m.d.sync += crc.eq(Mux(is_flag, START, Mux(is_escape, crc, add_byte(m, crc, byte))))
+        m.d.comb += [
+            Assume(~self.strobe | (since == framing.CYCLES)),
+            Assert((unframer.push == push) & (unframer.end == end)),
+            Assert(~push | (unframer.byte == pushed)),
+            Assert(~end | (unframer.is_whole == is_whole)),
+            self.reached.eq(push & ~is_escaped),
+        ]
+        if self.helps:
+            found, left = inside.of("Unframer"), inside.of("SerialCrc")["left"]
+            settled = settle(m, inside, 0)
+            m.d.comb += [
+                Assert(found["is_escaped"] == is_escaped),
+                Assert(~(push | end) | ((since == 1) & (left == 0))),
+                Assert((left == 0) | (left == framing.CYCLES - since)),
+                Assert(Mux(end, START, Mux(push, add_byte(m, settled, unframer.byte), settled)) == crc),
+            ]
+        return m
+
+
+def test_whatever_arrives_is_understood_proved_by_induction(tmp_path):
+    assert prove(UnframerBench(), tmp_path, 3) == "proved"
+
+
+@pytest.mark.parametrize("body", [b"", b"\\0", b"espalier"])
+def test_bytes_and_their_crc_leave_the_residue(body):
+    assert zlib.crc32(body + zlib.crc32(body).to_bytes(4, "little")) ^ START == RESIDUE
+
+
+FAULTS = [
+    ("crc.is_whole & ~is_escaped", "~is_escaped"),
+    ("is_escaped.eq(is_escape)", "is_escaped.eq(self.line == ESCAPE)"),
+    ("Mux(is_escaped, self.line ^ FLIP, self.line)", "self.line"),
+]
+
+
+@pytest.mark.parametrize("right, wrong", FAULTS)
+def test_a_seeded_fault_is_found(right, wrong, tmp_path):
+    assert "Time" in refute(UnframerBench(with_fault(framing, right, wrong)), tmp_path, 24)
+
+
+def test_a_crc_of_seven_bits_a_byte_is_found(tmp_path):
+    """By the CRC inside: a whole packet would take the solver too long."""
+    bench = UnframerBench(with_fault(framing, "left.eq(8)", "left.eq(7)"))
+    assert "Time" in refute(bench, tmp_path, 6, helps=True)
