@@ -23,6 +23,14 @@ def add_byte(m, crc, byte):
     return add_bits(m, crc, byte, Const(8), 8)
 
 
+def fold_ones(count: int) -> int:
+    """The CRC, begun at 0, of ``count`` bytes of ones."""
+    crc = 0
+    for _ in range(8 * count):
+        crc = crc >> 1 ^ POLYNOMIAL * (~crc & 1)
+    return crc
+
+
 def settle(m, inside, place: int):
     """The CRC that the ``place``-th SerialCrc comes to when it is no longer busy."""
     found = inside.of("SerialCrc", place)

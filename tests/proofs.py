@@ -185,9 +185,16 @@ def relate_credits(m: Module, inside: Inside, free: Value, place: int = 0) -> No
 
 def claim_stable(m: Module, y, name: str = "") -> None:
     """Asserts that what is offered at a stream stays as it is until it is taken."""
-    waits, payload = Signal(name=f"waits{name}"), Signal(len(y.payload), name=f"offered{name}")
-    m.d.sync += [waits.eq(y.valid & ~y.ready), payload.eq(y.payload)]
-    m.d.comb += Assert(~waits | (y.valid & (y.payload == payload)))
+    waits, offered = watch(m, y, name)
+    m.d.comb += Assert(~waits | (y.valid & (Value.cast(y.payload) == offered)))
+
+
+def watch(m: Module, y, name: str) -> tuple[Signal, Signal]:
+    """Whether a beat was offered and not taken in the cycle before; and what was offered."""
+    payload = Value.cast(y.payload)
+    waits, offered = Signal(name=f"waits{name}"), Signal(len(payload), name=f"offered{name}")
+    m.d.sync += [waits.eq(y.valid & ~y.ready), offered.eq(payload)]
+    return waits, offered
 
 
 def with_fault(module: ModuleType, right: str, wrong: str) -> ModuleType:

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Proved for ever: whatever a line brings, the unframer finds the bytes and ends of packets, and trusts only whole ones."""
+"""Proved for ever: whatever a line brings, the unframer finds its bytes and packets, and trusts only whole ones."""
 
 import zlib
 

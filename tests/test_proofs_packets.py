@@ -2,12 +2,12 @@
 """Proved for ever: what the framer sends comes out of the unframer, byte by byte and whole, after any noise."""
 
 import pytest
-from amaranth.hdl import Assert, Assume, Module, Mux, Signal
+from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value
 
-from crc_bench import RESIDUE, START, add_bits, add_byte, settle
+from crc_bench import RESIDUE, START, add_byte, fold_ones, settle
 from espalier.hw.link import framing
 from espalier.hw.link.protocol import CRC, ESCAPE, FLAG, FLIP
-from proofs import Bench, Inside, claim_stable, prove, refute, with_fault
+from proofs import Bench, Inside, claim_stable, prove, refute, watch, with_fault
 
 
 class PacketsBench(Bench):
@@ -41,6 +41,9 @@ class PacketsBench(Bench):
             Assume(~(strobe | self.ready) | (since == framing.CYCLES)),
         ]
         claim_stable(m, framer.y)
+        self._waits, self._offered = watch(m, framer.x, "_x")
+        is_same = framer.x.valid & (Value.cast(framer.x.payload) == self._offered)
+        m.d.comb += Assume(~self._waits | is_same)
         self._claim_packets(m, framer, unframer, strobe & ~is_noisy)
         if self.helps:
             self._relate(m, inside, behind, since, is_noisy)
@@ -49,24 +52,103 @@ class PacketsBench(Bench):
     def _claim_packets(self, m, framer, unframer, sent):
         """Asserts that between the flags of a packet its bytes come out, one after the other, then four of the CRC."""
         taken, was_sent = framer.x.valid & framer.x.ready, Signal()
-        is_due, due = Signal(), Signal(8)
-        is_open, is_last, trailer = Signal(), Signal(), Signal(range(CRC + 2))
+        self._is_due = is_due = Signal(name="is_due")
+        self._due = due = Signal(8, name="due")
+        self._is_open = is_open = Signal(name="is_open")
+        self._is_last = is_last = Signal(name="is_last")
+        self._trailer = trailer = Signal(range(CRC + 2), name="trailer")
+        self._was_sent = was_sent
         m.d.sync += was_sent.eq(sent)
         push, end = was_sent & unframer.push, was_sent & unframer.end
-        with m.If(push):
+        self._is_late = is_late = Signal(name="is_late")
+        late = Signal(8, name="late")
+        m.d.sync += [is_late.eq(sent & is_due), late.eq(due)]
+        with m.If(sent):
             m.d.sync += is_due.eq(0)
-            with m.If(~is_due):
-                m.d.sync += trailer.eq(trailer + 1)
+        with m.If(push & ~is_late):
+            m.d.sync += trailer.eq(trailer + 1)
         with m.If(taken):
             m.d.sync += [is_due.eq(1), due.eq(framer.x.payload.byte), is_last.eq(framer.x.payload.last)]
         with m.If(end):
-            m.d.sync += [is_open.eq(~is_open), is_last.eq(0), trailer.eq(0)]
+            m.d.sync += [is_open.eq(~is_open), trailer.eq(0)]
+            with m.If(is_open):
+                m.d.sync += is_last.eq(0)
         m.d.comb += [
-            Assert(~taken | ~is_due | push),
+            Assert(~taken | ~is_due | sent),
             Assert(~taken | ~is_last),
-            Assert(~push | (is_open & Mux(is_due, unframer.byte == due, is_last & (trailer < CRC)))),
+            Assert(~is_late | (push & (unframer.byte == late))),
+            Assert(~push | (is_open & (is_late | (is_last & ~is_due & (trailer < CRC))))),
             Assert(~end | ~is_open | (unframer.is_whole & is_last & ~is_due & (trailer == CRC))),
-            self.reached.eq(push & is_last & ~is_due),
+            self.reached.eq(push & is_last & ~is_late),
         ]
-        self._is_due, self._due, self._is_open, self._is_last, self._trailer = is_due, due, is_open, is_last, trailer
-        self._was_sent = was_sent
+
+    def _relate(self, m, inside, behind, since, is_noisy):
+        """What makes the claims inductive: what the unframer will know once the byte on its way has come."""
+        found, y, unframer = inside.of("Framer"), inside.of("Framer")["self"].y, behind.of("Unframer")["self"]
+        left, is_escaping, state = found["left"], found["is_escaping"], inside.named("fsm_state")
+        opened, sends, sums, closes = (state == number for number in range(4))
+        escaped, busy, busy_behind = (
+            behind.of("Unframer")["is_escaped"],
+            inside.of("SerialCrc")["left"],
+            behind.of("SerialCrc")["left"],
+        )
+        push, end = self._was_sent & unframer.push, self._was_sent & unframer.end
+        is_due, is_open, is_last = self._is_due, self._is_open ^ end, self._is_last & ~(end & self._is_open)
+        trailer = Mux(end, 0, self._trailer + (push & ~self._is_late))
+        is_flag = y.valid & (y.payload == FLAG)
+        is_data = y.valid & ~is_flag & ~is_escaping
+        # The CRC behind, now and when the byte on its way has come.
+        own, known = settle(m, inside, 0), settle(m, behind, 0)
+        known = Mux(unframer.end, START, Mux(unframer.push, add_byte(m, known, unframer.byte), known))
+        byte = y.payload ^ Mux(escaped, FLIP, 0)
+        is_escape = y.valid & (y.payload == ESCAPE) & ~escaped
+        then = Mux(is_flag, START, Mux(y.valid & ~is_escape, add_byte(m, known, byte), known))
+        then_escaped = Mux(y.valid, is_escape, escaped)
+        # Each bit of the CRC that is sent meets the same bit of that which was computed, and cancels it.
+        rest = [
+            Const((1 << 8 * count) - 1, 32) & ~found["trailer"] ^ fold_ones(CRC - count) for count in range(CRC + 1)
+        ]
+        m.d.comb += [
+            Assert((busy <= 8) & (busy_behind <= 8) & (left <= CRC)),
+            Assert(~(unframer.push | unframer.end) | ((since == 1) & (busy_behind == 0))),
+            Assert((busy_behind == 0) | (busy_behind == framing.CYCLES - since)),
+            Assert(~self._was_sent | (since == 1)),
+            Assert(~(unframer.push & unframer.end)),
+            Assert(~(unframer.push | unframer.end) | self._was_sent | ~self._is_open),
+            Assert(~(opened | closes | (left != 0)) | (busy == 0)),
+            Assert((left == 0) | sends),
+        ]
+        with m.If(opened):
+            ended = (trailer == 0) & ~is_open & ~is_last
+            waits = is_flag & is_open & is_last & (trailer == CRC) & ~escaped & (known == RESIDUE)
+            m.d.comb += [Assert(Mux(y.valid, waits, ended)), Assert(~is_due & ~is_escaping)]
+        with m.Else():
+            begun = sends & (left == 0)
+            m.d.comb += [
+                Assert(then_escaped == is_escaping),
+                Assert(~(sums | closes) | ~is_escaping),
+                Assert(~(begun & is_escaping) | (self._waits & is_special(self._offered[:8]))),
+                Assert(~((left != 0) & is_escaping) | is_special(found["trailer"][:8])),
+                Assert(is_last == ~begun),
+                Assert(is_open == ~is_flag),
+                Assert(~is_flag | (begun & (own == START))),
+                Assert(is_due == (is_data & (begun | sums | (left == CRC)))),
+                Assert(~is_due | (byte == self._due)),
+            ]
+            with m.If(begun | sums):
+                m.d.comb += [Assert(trailer == 0), Assert(then == own)]
+            with m.Else():
+                m.d.comb += [
+                    Assert(trailer == CRC - left - (is_data & (left != CRC))),
+                    Assert(then == Array(rest)[left]),
+                ]
+        with m.If(is_noisy):
+            m.d.comb += Assert(opened & ~y.valid & ~self._was_sent & ~is_open)
+
+
+def is_special(byte):
+    return (byte == FLAG) | (byte == ESCAPE)
+
+
+def test_packets_come_through_proved_by_induction(tmp_path):
+    assert prove(PacketsBench(), tmp_path, 3) == "proved"
