@@ -4,11 +4,10 @@
 import zlib
 
 import pytest
-from amaranth.hdl import Assert, Assume, Module, Mux, Signal
+from amaranth.hdl import Assert, Module, Mux
 
-from crc_bench import RESIDUE, START, add_byte, settle
 from espalier.hw.link import framing
-from espalier.hw.link.protocol import ESCAPE, FLAG, FLIP
+from link_bench import RESIDUE, START, add_byte, listen, settle
 from proofs import Bench, Inside, prove, refute, with_fault
 
 
@@ -25,36 +24,21 @@ class UnframerBench(Bench):
         inside = Inside(unframer)
         m.submodules.unframer = inside.fragment
         m.d.comb += [unframer.line.eq(self.line), unframer.strobe.eq(self.strobe)]
-        since = Signal(4, init=framing.CYCLES)
-        m.d.sync += since.eq(Mux(self.strobe, 1, Mux(since == framing.CYCLES, since, since + 1)))
-        is_escaped, crc = Signal(), Signal(32, init=START)
-        is_flag, is_escape = self.line == FLAG, (self.line == ESCAPE) & ~is_escaped
-        byte = self.line ^ Mux(is_escaped, FLIP, 0)
-        push, end, is_whole, pushed = Signal(), Signal(), Signal(), Signal(8)
-        m.d.sync += [
-            push.eq(self.strobe & ~is_flag & ~is_escape),
-            end.eq(self.strobe & is_flag),
-            is_whole.eq((crc == RESIDUE) & ~is_escaped),
-            pushed.eq(byte),
-        ]
-        with m.If(self.strobe):
-            m.d.sync += is_escaped.eq(is_escape)
-            m.d.sync += crc.eq(Mux(is_flag, START, Mux(is_escape, crc, add_byte(m, crc, byte))))
+        line = listen(m, self.line, self.strobe)
         m.d.comb += [
-            Assume(~self.strobe | (since == framing.CYCLES)),
-            Assert((unframer.push == push) & (unframer.end == end)),
-            Assert(~push | (unframer.byte == pushed)),
-            Assert(~end | (unframer.is_whole == is_whole)),
-            self.reached.eq(push & ~is_escaped),
+            Assert((unframer.push == line.push) & (unframer.end == line.end)),
+            Assert(~line.push | (unframer.byte == line.byte)),
+            Assert(~line.end | (unframer.is_whole == line.is_whole)),
+            self.reached.eq(line.push & ~line.is_escaped),
         ]
         if self.helps:
             found, left = inside.of("Unframer"), inside.of("SerialCrc")["left"]
-            settled = settle(m, inside, 0)
+            known = settle(m, inside, 0)
+            known = Mux(line.end, START, Mux(line.push, add_byte(m, known, unframer.byte), known))
             m.d.comb += [
-                Assert(found["is_escaped"] == is_escaped),
-                Assert(~(push | end) | ((since == 1) & (left == 0))),
-                Assert((left == 0) | (left == framing.CYCLES - since)),
-                Assert(Mux(end, START, Mux(push, add_byte(m, settled, unframer.byte), settled)) == crc),
+                Assert((found["is_escaped"] == line.is_escaped) & (known == line.crc)),
+                Assert(~(line.push | line.end) | ((line.since == 1) & (left == 0))),
+                Assert((left == 0) | (left == framing.CYCLES - line.since)),
             ]
         return m
 

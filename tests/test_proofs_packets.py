@@ -4,9 +4,9 @@
 import pytest
 from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value
 
-from crc_bench import RESIDUE, START, add_byte, fold_ones, settle
 from espalier.hw.link import framing
 from espalier.hw.link.protocol import CRC, ESCAPE, FLAG, FLIP
+from link_bench import RESIDUE, START, fold_ones, listen, settle
 from proofs import Bench, Inside, claim_stable, prove, refute, watch, with_fault
 
 
@@ -19,16 +19,11 @@ class PacketsBench(Bench):
 
     def elaborate(self, platform):
         m = Module()
-        framer, unframer = framing.Framer(), framing.Unframer()
-        if self._source is not framing:
-            framer = self._source.Framer()
+        framer = self._source.Framer()
         inside = Inside(framer)
-        behind = Inside(unframer)
-        m.submodules.framer, m.submodules.unframer = inside.fragment, behind.fragment
+        m.submodules.framer = inside.fragment
         is_noisy, was_noisy, strobe = Signal(), Signal(init=1), Signal()
         m.d.sync += was_noisy.eq(is_noisy)
-        since = Signal(4, init=framing.CYCLES)
-        m.d.sync += since.eq(Mux(strobe, 1, Mux(since == framing.CYCLES, since, since + 1)))
         m.d.comb += [
             is_noisy.eq(self.noise & was_noisy),
             framer.x.valid.eq(self.valid & ~is_noisy),
@@ -36,20 +31,20 @@ class PacketsBench(Bench):
             framer.x.payload.last.eq(self.last),
             framer.y.ready.eq(self.ready),
             strobe.eq(Mux(is_noisy, self.strobe, framer.y.valid & framer.y.ready)),
-            unframer.strobe.eq(strobe),
-            unframer.line.eq(Mux(is_noisy, self.line, framer.y.payload)),
-            Assume(~(strobe | self.ready) | (since == framing.CYCLES)),
         ]
+        line = listen(m, Mux(is_noisy, self.line, framer.y.payload), strobe)
+        # Nothing is taken that the line is not there for.
+        m.d.comb += Assume(~self.ready | (line.since == framing.CYCLES))
         claim_stable(m, framer.y)
         self._waits, self._offered = watch(m, framer.x, "_x")
         is_same = framer.x.valid & (Value.cast(framer.x.payload) == self._offered)
         m.d.comb += Assume(~self._waits | is_same)
-        self._claim_packets(m, framer, unframer, strobe & ~is_noisy)
+        self._claim_packets(m, framer, line, strobe & ~is_noisy)
         if self.helps:
-            self._relate(m, inside, behind, since, is_noisy)
+            self._relate(m, inside, line, is_noisy)
         return m
 
-    def _claim_packets(self, m, framer, unframer, sent):
+    def _claim_packets(self, m, framer, line, sent):
         """Asserts that between the flags of a packet its bytes come out, one after the other, then four of the CRC."""
         taken, was_sent = framer.x.valid & framer.x.ready, Signal()
         self._is_due = is_due = Signal(name="is_due")
@@ -59,7 +54,7 @@ class PacketsBench(Bench):
         self._trailer = trailer = Signal(range(CRC + 2), name="trailer")
         self._was_sent = was_sent
         m.d.sync += was_sent.eq(sent)
-        push, end = was_sent & unframer.push, was_sent & unframer.end
+        push, end = was_sent & line.push, was_sent & line.end
         self._is_late = is_late = Signal(name="is_late")
         late = Signal(8, name="late")
         m.d.sync += [is_late.eq(sent & is_due), late.eq(due)]
@@ -76,51 +71,39 @@ class PacketsBench(Bench):
         m.d.comb += [
             Assert(~taken | ~is_due | sent),
             Assert(~taken | ~is_last),
-            Assert(~is_late | (push & (unframer.byte == late))),
+            Assert(~is_late | (push & (line.byte == late))),
             Assert(~push | (is_open & (is_late | (is_last & ~is_due & (trailer < CRC))))),
-            Assert(~end | ~is_open | (unframer.is_whole & is_last & ~is_due & (trailer == CRC))),
-            self.reached.eq(push & is_last & ~is_late),
+            Assert(~end | ~is_open | (line.is_whole & is_last & ~is_due & (trailer == CRC))),
+            self.reached.eq(push & is_last),
         ]
 
-    def _relate(self, m, inside, behind, since, is_noisy):
+    def _relate(self, m, inside, line, is_noisy):
         """What makes the claims inductive: what the unframer will know once the byte on its way has come."""
-        found, y, unframer = inside.of("Framer"), inside.of("Framer")["self"].y, behind.of("Unframer")["self"]
-        left, is_escaping, state = found["left"], found["is_escaping"], inside.named("fsm_state")
+        found = inside.of("Framer")
+        y, left, is_escaping, state = found["self"].y, found["left"], found["is_escaping"], inside.named("fsm_state")
         opened, sends, sums, closes = (state == number for number in range(4))
-        escaped, busy, busy_behind = (
-            behind.of("Unframer")["is_escaped"],
-            inside.of("SerialCrc")["left"],
-            behind.of("SerialCrc")["left"],
-        )
-        push, end = self._was_sent & unframer.push, self._was_sent & unframer.end
+        busy, own = inside.of("SerialCrc")["left"], settle(m, inside, 0)
+        push, end = self._was_sent & line.push, self._was_sent & line.end
         is_due, is_open, is_last = self._is_due, self._is_open ^ end, self._is_last & ~(end & self._is_open)
         trailer = Mux(end, 0, self._trailer + (push & ~self._is_late))
         is_flag = y.valid & (y.payload == FLAG)
         is_data = y.valid & ~is_flag & ~is_escaping
-        # The CRC behind, now and when the byte on its way has come.
-        own, known = settle(m, inside, 0), settle(m, behind, 0)
-        known = Mux(unframer.end, START, Mux(unframer.push, add_byte(m, known, unframer.byte), known))
-        byte = y.payload ^ Mux(escaped, FLIP, 0)
-        is_escape = y.valid & (y.payload == ESCAPE) & ~escaped
-        then = Mux(is_flag, START, Mux(y.valid & ~is_escape, add_byte(m, known, byte), known))
-        then_escaped = Mux(y.valid, is_escape, escaped)
+        then, then_escaped = Mux(y.valid, line.then_crc, line.crc), Mux(y.valid, line.then_escaped, line.is_escaped)
         # Each bit of the CRC that is sent meets the same bit of that which was computed, and cancels it.
         rest = [
             Const((1 << 8 * count) - 1, 32) & ~found["trailer"] ^ fold_ones(CRC - count) for count in range(CRC + 1)
         ]
         m.d.comb += [
-            Assert((busy <= 8) & (busy_behind <= 8) & (left <= CRC)),
-            Assert(~(unframer.push | unframer.end) | ((since == 1) & (busy_behind == 0))),
-            Assert((busy_behind == 0) | (busy_behind == framing.CYCLES - since)),
-            Assert(~self._was_sent | (since == 1)),
-            Assert(~(unframer.push & unframer.end)),
-            Assert(~(unframer.push | unframer.end) | self._was_sent | ~self._is_open),
+            Assert((busy <= 8) & (left <= CRC)),
+            Assert(~self._was_sent | (line.since == 1)),
+            Assert(~(line.push & line.end)),
+            Assert(~(line.push | line.end) | self._was_sent | ~self._is_open),
             Assert(~(opened | closes | (left != 0)) | (busy == 0)),
             Assert((left == 0) | sends),
         ]
         with m.If(opened):
             ended = (trailer == 0) & ~is_open & ~is_last
-            waits = is_flag & is_open & is_last & (trailer == CRC) & ~escaped & (known == RESIDUE)
+            waits = is_flag & is_open & is_last & (trailer == CRC) & ~line.is_escaped & (line.crc == RESIDUE)
             m.d.comb += [Assert(Mux(y.valid, waits, ended)), Assert(~is_due & ~is_escaping)]
         with m.Else():
             begun = sends & (left == 0)
@@ -133,7 +116,7 @@ class PacketsBench(Bench):
                 Assert(is_open == ~is_flag),
                 Assert(~is_flag | (begun & (own == START))),
                 Assert(is_due == (is_data & (begun | sums | (left == CRC)))),
-                Assert(~is_due | (byte == self._due)),
+                Assert(~is_due | (line.decoded == self._due)),
             ]
             with m.If(begun | sums):
                 m.d.comb += [Assert(trailer == 0), Assert(then == own)]
@@ -152,3 +135,26 @@ def is_special(byte):
 
 def test_packets_come_through_proved_by_induction(tmp_path):
     assert prove(PacketsBench(), tmp_path, 3) == "proved"
+
+
+@pytest.mark.parametrize(
+    "right, wrong",
+    [
+        ("Mux(is_escaping, byte ^ FLIP, byte)", "byte"),
+        ("(byte == FLAG) | (byte == ESCAPE)", "byte == FLAG"),
+        (
+            "is_free):\n                m.d.sync += [self.y.payload.eq(FLAG)",
+            "self.x.valid):\n                m.d.sync += [self.y.payload.eq(FLAG)",
+        ),
+    ],
+)
+def test_a_seeded_fault_is_found(right, wrong, tmp_path):
+    assert "Time" in refute(PacketsBench(with_fault(framing, right, wrong)), tmp_path, 24)
+
+
+@pytest.mark.parametrize(
+    "right, wrong", [("left.eq(CRC)", "left.eq(CRC - 1)"), ("self.x.ready.eq(1), crc.push.eq(1)", "self.x.ready.eq(1)")]
+)
+def test_a_fault_in_the_crc_is_found(right, wrong, tmp_path):
+    """By what is inside: whole packets would take the solver too long."""
+    assert "Time" in refute(PacketsBench(with_fault(framing, right, wrong)), tmp_path, 24, helps=True)
