@@ -45,11 +45,6 @@ def prove(bench: Bench, folder: Path, steps: int) -> str:
     return found[found.index(FOUND) :] if FOUND in found else f"induction does not close: {found}"
 
 
-def prove_bounded(bench: Bench, folder: Path, cycles: int) -> str:
-    """The same of the first ``cycles`` cycles only."""
-    return refute(bench, folder, cycles) or _reach(folder)
-
-
 def refute(bench: Bench, folder: Path, cycles: int, *, helps: bool = False) -> str:
     """Inputs and registers, cycle by cycle, up to where a claim does not hold, if that is within so many cycles."""
     bench.helps = helps

@@ -13,6 +13,8 @@ from espalier.hw.stream import pack, split
 from espalier.ir.graph import IntType, TensorType
 from proofs import Bench, Inside, claim_stable, prove, refute, relate_credits, relate_queue, with_fault
 
+pytestmark = pytest.mark.synth
+
 UINT2, BYTE = IntType(2), IntType(8)
 DEPTH = 3  # a beat in every cycle
 

@@ -8,6 +8,8 @@ from espalier.hw import deep_queue
 from espalier.ir.graph import IntType
 from proofs import Bench, Inside, claim_stable, follow, prove, refute, with_fault
 
+pytestmark = pytest.mark.synth
+
 
 class DeepQueueBench(Bench):
     """A deep queue that is pushed only when it has room."""

@@ -8,6 +8,8 @@ from espalier.hw import fork
 from espalier.ir.graph import IntType
 from proofs import Bench, Inside, claim_stable, follow, prove, refute, relate_credits, relate_queue, with_fault
 
+pytestmark = pytest.mark.synth
+
 
 class ForkBench(Bench):
     """A fork whose branches have queues of different depths, and any stalls."""

@@ -10,6 +10,8 @@ from espalier.hw.link import framing
 from link_bench import RESIDUE, START, add_byte, listen, settle
 from proofs import Bench, Inside, prove, refute, with_fault
 
+pytestmark = pytest.mark.synth
+
 
 class UnframerBench(Bench):
     """Any bytes, as far apart as a line brings them."""

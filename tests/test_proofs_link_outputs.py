@@ -9,6 +9,8 @@ from espalier.hw.stream import Beats
 from espalier.ir.graph import IntType
 from proofs import Bench, Inside, prove, refute, with_fault
 
+pytestmark = pytest.mark.synth
+
 
 class OutputBench(Bench):
     """Any beats, acknowledgements of any number, repeats at any time; packets are taken only when one is pending."""
@@ -34,8 +36,8 @@ class OutputBench(Bench):
         return m
 
     def _claim_counts(self, m):
-        """Asserts that those acknowledged, sent and written stay in this order, at most ``slots`` of them, and that only
-        a rewind goes back, to the first that is not acknowledged."""
+        """Asserts that packets acknowledged, sent and written stay in this order, at most ``slots`` of them, and that
+        only a rewind goes back, to the first that is not acknowledged."""
         port, acknowledged = self._port, Signal(8, name="acknowledged")
         sent, kept, new = ((number - acknowledged)[:8] for number in (port.sequence, port.written, self.count))
         counts, ahead, expected = self.acknowledge & (new <= kept), Signal(8), Signal(8)
@@ -147,4 +149,4 @@ FAULTS = [
 
 @pytest.mark.parametrize("right, wrong", FAULTS)
 def test_a_seeded_fault_is_found(right, wrong, tmp_path):
-    assert "Time" in refute(OutputBench(2, 4, 8, 2, with_fault(outputs, right, wrong)), tmp_path, 16)
+    assert "Time" in refute(OutputBench(2, 4, 8, 5, with_fault(outputs, right, wrong)), tmp_path, 16)

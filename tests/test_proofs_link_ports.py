@@ -9,6 +9,8 @@ from espalier.hw.stream import Beats
 from espalier.ir.graph import IntType
 from proofs import Bench, Inside, claim_stable, prove, refute, with_fault
 
+pytestmark = pytest.mark.synth
+
 
 class InputBench(Bench):
     """Packets of any bytes, of which some count and some are forgotten; those that did not fit never count."""

@@ -5,9 +5,11 @@ import pytest
 from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value
 
 from espalier.hw.link import framing
-from espalier.hw.link.protocol import CRC, ESCAPE, FLAG, FLIP
+from espalier.hw.link.protocol import CRC, ESCAPE, FLAG
 from link_bench import RESIDUE, START, fold_ones, listen, settle
 from proofs import Bench, Inside, claim_stable, prove, refute, watch, with_fault
+
+pytestmark = pytest.mark.synth
 
 
 class PacketsBench(Bench):
@@ -140,21 +142,15 @@ def test_packets_come_through_proved_by_induction(tmp_path):
 @pytest.mark.parametrize(
     "right, wrong",
     [
-        ("Mux(is_escaping, byte ^ FLIP, byte)", "byte"),
         ("(byte == FLAG) | (byte == ESCAPE)", "byte == FLAG"),
-        (
-            "is_free):\n                m.d.sync += [self.y.payload.eq(FLAG)",
-            "self.x.valid):\n                m.d.sync += [self.y.payload.eq(FLAG)",
-        ),
+        ("is_free.eq(~self.y.valid | self.y.ready)", "is_free.eq(1)"),
     ],
 )
 def test_a_seeded_fault_is_found(right, wrong, tmp_path):
     assert "Time" in refute(PacketsBench(with_fault(framing, right, wrong)), tmp_path, 24)
 
 
-@pytest.mark.parametrize(
-    "right, wrong", [("left.eq(CRC)", "left.eq(CRC - 1)"), ("self.x.ready.eq(1), crc.push.eq(1)", "self.x.ready.eq(1)")]
-)
-def test_a_fault_in_the_crc_is_found(right, wrong, tmp_path):
+def test_a_byte_left_out_of_the_crc_is_found(tmp_path):
     """By what is inside: whole packets would take the solver too long."""
-    assert "Time" in refute(PacketsBench(with_fault(framing, right, wrong)), tmp_path, 24, helps=True)
+    faulty = with_fault(framing, "self.x.ready.eq(1), crc.push.eq(1)", "self.x.ready.eq(1)")
+    assert "Time" in refute(PacketsBench(faulty), tmp_path, 24, helps=True)

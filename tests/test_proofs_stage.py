@@ -12,6 +12,8 @@ from espalier.hw.timing import Schedule
 from espalier.ir.graph import IntType
 from proofs import Bench, Inside, claim_stable, follow, prove, refute, relate_credits, relate_queue, with_fault
 
+pytestmark = pytest.mark.synth
+
 UINT2 = IntType(2)
 
 
