@@ -103,7 +103,7 @@ class OutputBench(Bench):
             for where in (self._where, 0)
         )
         m.d.comb += [
-            Assert(inside.of("OutputPort")["acknowledged"] == acknowledged),
+            Assert((found["acknowledged"] == acknowledged) & (found["kept"] == kept)),
             Assert((left <= self._count) & (found["beat"] == self._beat) & (self._beat < self._beats)),
             Assert(~((place != 1) | closing) | (kept < self._slots)),
             Assert(~closing | (place != 1)),

@@ -80,6 +80,7 @@ class InputBench(Bench):
             Assert(port.y.valid == (left == 0)),
             Assert(held == stored + gathered),
             Assert(stored + written <= self._size),
+            Assert(found["free"] == self._size - stored - written),
             Assert(port.is_full | (written == fresh)),
             Assert(~found["is_read"] | ((stored != 0) & (left != 0))),
             Assert(~(self._is_fresh & self._is_inside) & ~(self._is_done & (self._is_fresh | self._is_inside))),
@@ -102,8 +103,9 @@ def test_bytes_that_count_become_beats_proved_by_induction(size, bits, tmp_path)
 
 
 FAULTS = [
-    ("(at - head)[: len(at)] != self._size", "(at - tail)[: len(at)] != self._size"),
-    ("[at.eq(tail), self.is_full.eq(0)]", "[self.is_full.eq(0)]"),  # what was forgotten counts
+    ("(self.push & room) + is_read", "(self.push & room) + self.y.valid"),
+    ("self._size - (tail - head)[: len(at)] + is_read", "self._size"),
+    ("[at.eq(tail), self.is_full.eq(0), ", "[self.is_full.eq(0), "),  # what was forgotten counts
     ("tail.eq(at)", "tail.eq(at + 1)"),
     ("& ~is_read & (left != 0)", "& (left != 0)"),
     ("self.is_full.eq(self.is_full | ~room)", "self.is_full.eq(0)"),

@@ -83,10 +83,10 @@ class Endpoint(wiring.Component):
         self._sequence, self._wants_status, self._wants_identity = Signal(8), Signal(), Signal()
         kind, port, sequence = Signal(4), Signal(4), Signal(8)
         position, left = Signal(range(HEADER + 1)), Signal(9)
-        ended, is_payload, is_packet = Signal(), Signal(), Signal()
+        ended, is_payload, is_packet, is_long = Signal(), Signal(), Signal(), Signal()
         counts = Signal(8 * len(self._ways_out))
         m.d.comb += is_payload.eq(unframer.push & (position == HEADER) & (left > CRC))
-        m.d.comb += is_packet.eq(unframer.end & unframer.is_whole & (position == HEADER) & (left == 0))
+        m.d.comb += is_packet.eq(unframer.end & unframer.is_whole & (position == HEADER) & (left == 0) & ~is_long)
         with m.If(unframer.push):
             with m.Switch(position):
                 with m.Case(0):
@@ -97,15 +97,15 @@ class Endpoint(wiring.Component):
                     m.d.sync += left.eq(unframer.byte + CRC)
             with m.If(position != HEADER):
                 m.d.sync += position.eq(position + 1)
-            with m.Elif(left == 0):  # longer than it says: left never comes to 0 in time
-                m.d.sync += left.eq((1 << len(left)) - 1)
+            with m.Elif(left == 0):
+                m.d.sync += is_long.eq(1)
             with m.Else():
                 m.d.sync += left.eq(left - 1)
         with m.If(is_payload):
             m.d.sync += counts.eq(Cat(counts[8:], unframer.byte))
         m.d.sync += ended.eq(unframer.end)
         with m.If(unframer.end):
-            m.d.sync += position.eq(0)
+            m.d.sync += [position.eq(0), is_long.eq(0)]
         commits = [way.commit for way in self._ways_in]
         m.d.comb += accepted.eq(is_packet & ((kind != Kind.DATA) | Cat(*commits).any()))
         with m.If(self.restart):

@@ -35,28 +35,28 @@ class InputPort(wiring.Component):
         m.submodules.bytes = memory = Memory(shape=8, depth=self._size, init=[], attrs=RAM)
         write, read = memory.write_port(), memory.read_port()
         head, tail, at = Signal(range(2 * self._size)), Signal(range(2 * self._size)), Signal(range(2 * self._size))
-        room = Signal()
+        room, is_read, free = Signal(), Signal(), Signal(range(self._size + 1), init=self._size)
         m.d.comb += [
-            room.eq((at - head)[: len(at)] != self._size),
+            room.eq(free != 0),
             write.addr.eq(at[:-1]),
             write.data.eq(self.byte),
             write.en.eq(self.push & room),
             read.addr.eq(head[:-1]),
         ]
+        m.d.sync += free.eq(free - (self.push & room) + is_read)
         with m.If(self.begin):
-            m.d.sync += [at.eq(tail), self.is_full.eq(0)]
+            m.d.sync += [at.eq(tail), self.is_full.eq(0), free.eq(self._size - (tail - head)[: len(at)] + is_read)]
         with m.Elif(self.push):
             m.d.sync += [at.eq(at + room), self.is_full.eq(self.is_full | ~room)]
         with m.Elif(self.commit):
             m.d.sync += tail.eq(at)
-        self._gather(m, head, tail, read.data)
+        self._gather(m, head, tail, is_read, read.data)
         return m
 
-    def _gather(self, m: Module, head: Signal, tail: Signal, byte) -> None:
+    def _gather(self, m: Module, head: Signal, tail: Signal, is_read: Signal, byte) -> None:
         """Bytes to beats: one every second cycle, for the memory takes one."""
         count = -(-self._width // 8)
         word, left = Signal(8 * count, reset_less=True), Signal(range(count + 1), init=count)
-        is_read = Signal()
         m.d.comb += self.y.payload.eq(word)
         m.d.sync += is_read.eq((head != tail) & ~is_read & (left != 0))
         with m.If(is_read):

@@ -43,8 +43,9 @@ class OutputPort(wiring.Component):
         self._write, read = memory.write_port(), memory.read_port()
         # Packets that the host has not acknowledged, those of them that were sent, and those acknowledged now.
         acknowledged, kept, sent, new = Signal(8), Signal(8), Signal(8), Signal(8)
+        is_closing = Signal()
+        m.d.sync += kept.eq(kept + is_closing)
         m.d.comb += [
-            kept.eq(self.written - acknowledged),
             sent.eq(self.sequence - acknowledged),
             new.eq(self.count - acknowledged),
             self.pending.eq(self.sequence != self.written),
@@ -54,22 +55,22 @@ class OutputPort(wiring.Component):
         with m.If(self.take):
             m.d.sync += self.sequence.eq(self.sequence + 1)
         with m.If(self.acknowledge & (new <= kept)):
-            m.d.sync += acknowledged.eq(self.count)
+            m.d.sync += [acknowledged.eq(self.count), kept.eq(kept + is_closing - new)]
             with m.If(self.rewind | (sent < new)):
                 m.d.sync += self.sequence.eq(self.count)
-        self._fill(m, kept != self._slots)
+        self._fill(m, is_closing, kept != self._slots)
         return m
 
     @property
     def _bits(self) -> int:
         return self._size.bit_length() - 1
 
-    def _fill(self, m: Module, has_room) -> None:
+    def _fill(self, m: Module, is_closing: Signal, has_room) -> None:
         """Beats to bytes, and these to slots; the length goes in last."""
         count = -(-self._width // 8)
         word, left = Signal(8 * count, reset_less=True), Signal(range(count + 1))
         beat, is_last = Signal(range(max(2, self._beats))), Signal()
-        place, is_full, is_closing = Signal(range(self._size), init=1), Signal(), Signal()
+        place, is_full = Signal(range(self._size), init=1), Signal()
         write, is_written = self._write, Signal()
         m.d.comb += [
             self.x.ready.eq((left == 0) & ~is_closing),
