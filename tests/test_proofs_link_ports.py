@@ -82,7 +82,8 @@ class InputBench(Bench):
             Assert(stored + written <= self._size),
             Assert(found["free"] == self._size - stored - written),
             Assert(port.is_full | (written == fresh)),
-            Assert(~found["is_read"] | ((stored != 0) & (left != 0))),
+            Assert(~(found["is_asked"] | found["is_read"]) | ((stored != 0) & (left != 0))),
+            Assert(~(found["is_asked"] & found["is_read"])),
             Assert(~(self._is_fresh & self._is_inside) & ~(self._is_done & (self._is_fresh | self._is_inside))),
             Assert(~self._is_inside | (self._ahead < held)),
             Assert(~self._is_fresh | (self._ahead < fresh)),
@@ -91,8 +92,10 @@ class InputBench(Bench):
         kept = inside.look(m, found["memory"], head + place)
         with m.If((self._is_fresh & ~port.is_full) | (self._is_inside & (self._ahead >= gathered))):
             m.d.comb += Assert(kept == self._value)
-            with m.If(found["is_read"] & (place == 0)):
+            with m.If(found["is_asked"] & (place == 0)):
                 m.d.comb += Assert(found["byte"] == self._value)
+            with m.If(found["is_read"] & (place == 0)):
+                m.d.comb += Assert(found["found"] == self._value)
         with m.Elif(self._is_inside):
             m.d.comb += Assert(word.word_select((left + self._ahead)[: len(left)], 8) == self._value)
 
@@ -107,7 +110,7 @@ FAULTS = [
     ("self._size - (tail - head)[: len(at)] + is_read", "self._size"),
     ("[at.eq(tail), self.is_full.eq(0), ", "[self.is_full.eq(0), "),  # what was forgotten counts
     ("tail.eq(at)", "tail.eq(at + 1)"),
-    ("& ~is_read & (left != 0)", "& (left != 0)"),
+    ("& ~is_asked & ~is_read & (left != 0)", "& (left != 0)"),
     ("self.is_full.eq(self.is_full | ~room)", "self.is_full.eq(0)"),
 ]
 

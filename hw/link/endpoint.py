@@ -13,8 +13,8 @@ from .inputs import InputPort
 from .outputs import OutputPort
 from .protocol import CRC, DIGEST, HEADER, MAGIC, VERSION, Kind
 
-FETCH = 2
-"""Cycles from the place of a byte to the byte: one to read it, one to choose whose it is."""
+FETCH = 3
+"""Cycles from the place of a byte to the byte: two to read it, one to choose whose it is."""
 
 
 @dataclass(frozen=True)

@@ -54,13 +54,15 @@ class InputPort(wiring.Component):
         return m
 
     def _gather(self, m: Module, head: Signal, tail: Signal, is_read: Signal, byte) -> None:
-        """Bytes to beats: one every second cycle, for the memory takes one."""
+        """Bytes to beats: one every third cycle, for the memory takes two, the second of them for its own register."""
         count = -(-self._width // 8)
         word, left = Signal(8 * count, reset_less=True), Signal(range(count + 1), init=count)
         m.d.comb += self.y.payload.eq(word)
-        m.d.sync += is_read.eq((head != tail) & ~is_read & (left != 0))
+        is_asked, found = Signal(), Signal(8, reset_less=True)
+        m.d.sync += is_asked.eq((head != tail) & ~is_asked & ~is_read & (left != 0))
+        m.d.sync += [is_read.eq(is_asked), found.eq(byte)]
         with m.If(is_read):
-            m.d.sync += [word.eq(Cat(word[8:], byte)), head.eq(head + 1), left.eq(left - 1)]
+            m.d.sync += [word.eq(Cat(word[8:], found)), head.eq(head + 1), left.eq(left - 1)]
             m.d.sync += self.y.valid.eq(left == 1)
         with m.If(self.y.valid & self.y.ready):
             m.d.sync += [self.y.valid.eq(0), left.eq(count)]

@@ -14,8 +14,8 @@ class OutputPort(wiring.Component):
 
     A packet ends with a frame of ``beats`` beats, or where its slot is full. ``written`` counts packets, modulo 256.
     ``acknowledge``: the host has those before ``count``; nothing happens if these were never written. ``rewind`` has
-    the others sent again. ``pending``: packet ``sequence`` waits to be sent, until ``take``. ``byte`` is, a cycle
-    later, what stands at ``place`` of the slot of packet ``slot``.
+    the others sent again. ``pending``: packet ``sequence`` waits to be sent, until ``take``. ``byte`` is, two
+    cycles later, what stands at ``place`` of the slot of packet ``slot``.
     """
 
     def __init__(self, slots: int, size: int, beat: Beats, beats: int):
@@ -43,14 +43,14 @@ class OutputPort(wiring.Component):
         self._write, read = memory.write_port(), memory.read_port()
         # Packets that the host has not acknowledged, those of them that were sent, and those acknowledged now.
         acknowledged, kept, sent, new = Signal(8), Signal(8), Signal(8), Signal(8)
-        is_closing = Signal()
-        m.d.sync += kept.eq(kept + is_closing)
+        is_closing, found = Signal(), Signal(8, reset_less=True)
+        m.d.sync += [kept.eq(kept + is_closing), found.eq(read.data)]
         m.d.comb += [
             sent.eq(self.sequence - acknowledged),
             new.eq(self.count - acknowledged),
             self.pending.eq(self.sequence != self.written),
             read.addr.eq((self.slot << self._bits) | self.place),
-            self.byte.eq(read.data),
+            self.byte.eq(found),
         ]
         with m.If(self.take):
             m.d.sync += self.sequence.eq(self.sequence + 1)
