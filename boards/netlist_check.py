@@ -1,0 +1,94 @@
+"""Simulates the netlist that nextpnr gets, with models of the device's cells, in the bench that the Verilog ran in."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PlanError
+from ..hw.design import Design
+from ..ir.graph import Ints
+from ..sim.report import SimReport
+from ..sim.simulate import USER_CACHE, silent, simulate
+from .yosys import run_yosys
+
+FOLDER = Path(__file__).with_name("models")
+
+
+@dataclass(frozen=True)
+class Models:
+    """Of a family's cells: yosys' own file, in its share folder, and our files for cells that are but ports there,
+    with the names of these."""
+
+    cells: str
+    ours: Mapping[str, tuple[str, ...]]
+
+
+FAMILIES = {
+    "ecp5": Models("ecp5/cells_sim.v", {"dp16kd.v": ("DP16KD",), "mult18x18d.v": ("MULT18X18D",)}),
+}
+
+
+def simulate_netlist(
+    design: Design,
+    frames: Ints | Mapping[str, Ints],
+    netlist: Path,
+    family: str,
+    *,
+    folder: Path | None = None,
+    stall: float = 0.0,
+    seed: int = 0,
+    cache: Path | None = USER_CACHE,
+    timeout_s: float = 3600,
+    progress: Callable[[str], None] = silent,
+) -> SimReport:
+    """Compare every value and cycle at the ports of ``netlist`` with the executor and the timing model.
+
+    netlist: yosys' JSON of ``design`` mapped to ``family``, with whatever edits. The rest is as in
+    :func:`espalier.sim.simulate.simulate`. Raises PlanError where the family, or a cell in use, has no model.
+    """
+    progress("writing the netlist as Verilog")
+    text = write_verilog(netlist, design.top, family, timeout_s)
+    return simulate(
+        design, frames, verilog=text, is_netlist=True, folder=folder, stall=stall, seed=seed, cache=cache,
+        timeout_s=timeout_s, progress=progress,
+    )  # fmt: skip
+
+
+def write_verilog(netlist: Path, top: str, family: str, timeout_s: float = 3600) -> str:
+    """The netlist with its cells resolved into their behaviour, and the modules of those for which we have models."""
+    models = find_models(family)
+    ours = [cell for cells in models.ours.values() for cell in cells]
+    # Flattened, for Verilator takes half as long again for so many small modules.
+    script = [
+        f"read_verilog -overwrite +/{models.cells}",
+        *(f"blackbox {cell}" for cell in ours),
+        "read_json netlist.json",
+        f"hierarchy -top {top}",
+        "proc -noopt",
+        "flatten",
+        "opt_expr",
+        "opt_merge",
+        "opt_clean -purge",
+        "tee -q -o cells.json stat -json",
+        "write_verilog -noattr netlist.v",
+    ]
+    with tempfile.TemporaryDirectory(prefix="espalier-") as name:
+        work = Path(name)
+        (work / "netlist.json").write_bytes(netlist.read_bytes())
+        run_yosys("; ".join(script), work, "yosys.log", timeout_s)
+        left = json.loads((work / "cells.json").read_text())["design"]["num_cells_by_type"]
+        text = (work / "netlist.v").read_text()
+    missing = sorted(cell for cell in left if not cell.startswith("$") and cell not in ours)
+    if missing:
+        raise PlanError(f"{family}: no model of the cells {', '.join(missing)}; synthesize without --check")
+    used = [file for file, cells in models.ours.items() if any(cell in left for cell in cells)]
+    return "".join([text, *((FOLDER / file).read_text() for file in used)])
+
+
+def find_models(family: str) -> Models:
+    """The models of a family's cells; PlanError where there are none."""
+    if family not in FAMILIES:
+        raise PlanError(f"--check: no models of the cells of {family}; there are models for {', '.join(FAMILIES)}")
+    return FAMILIES[family]
