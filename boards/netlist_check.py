@@ -1,6 +1,7 @@
 """Simulates the netlist that nextpnr gets, with models of the device's cells, in the bench that the Verilog ran in."""
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from ..hw.design import Design
 from ..ir.graph import Ints
 from ..sim.report import SimReport
 from ..sim.simulate import USER_CACHE, silent, simulate
-from .yosys import run_yosys
+from .yosys import run_yosys, share_folder
 
 FOLDER = Path(__file__).with_name("models")
 
@@ -19,14 +20,25 @@ FOLDER = Path(__file__).with_name("models")
 @dataclass(frozen=True)
 class Models:
     """Of a family's cells: yosys' own file, in its share folder, and our files for cells that are but ports there,
-    with the names of these."""
+    with the names of these. memories: cells of yosys' file that only Verilator may read, for yosys makes too much of
+    the behaviour of a memory."""
 
     cells: str
     ours: Mapping[str, tuple[str, ...]]
+    memories: tuple[str, ...] = ()
 
 
-FAMILIES = {
+MODELS = {
     "ecp5": Models("ecp5/cells_sim.v", {"dp16kd.v": ("DP16KD",), "mult18x18d.v": ("MULT18X18D",)}),
+    "gowin": Models(
+        "gowin/cells_sim.v",
+        {
+            "gowin_memory.v": ("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B"),
+            "gowin_multiplier.v": ("MULT9X9", "MULT18X18"),
+        },
+    ),
+    "ice40": Models("ice40/cells_sim.v", {}, ("SB_RAM40_4K",)),
+    "xc7": Models("xilinx/cells_sim.v", {}),
 }
 
 
@@ -59,11 +71,11 @@ def simulate_netlist(
 def write_verilog(netlist: Path, top: str, family: str, timeout_s: float = 3600) -> str:
     """The netlist with its cells resolved into their behaviour, and the modules of those for which we have models."""
     models = find_models(family)
-    ours = [cell for cells in models.ours.values() for cell in cells]
+    whole = [*models.memories, *(cell for cells in models.ours.values() for cell in cells)]
     # Flattened, for Verilator takes half as long again for so many small modules.
     script = [
         f"read_verilog -overwrite +/{models.cells}",
-        *(f"blackbox {cell}" for cell in ours),
+        *(f"blackbox {cell}" for cell in whole),
         "read_json netlist.json",
         f"hierarchy -top {top}",
         "proc -noopt",
@@ -80,15 +92,23 @@ def write_verilog(netlist: Path, top: str, family: str, timeout_s: float = 3600)
         run_yosys("; ".join(script), work, "yosys.log", timeout_s)
         left = json.loads((work / "cells.json").read_text())["design"]["num_cells_by_type"]
         text = (work / "netlist.v").read_text()
-    missing = sorted(cell for cell in left if not cell.startswith("$") and cell not in ours)
+    missing = sorted(cell for cell in left if not cell.startswith("$") and cell not in whole)
     if missing:
         raise PlanError(f"{family}: no model of the cells {', '.join(missing)}; synthesize without --check")
     used = [file for file, cells in models.ours.items() if any(cell in left for cell in cells)]
-    return "".join([text, *((FOLDER / file).read_text() for file in used)])
+    cells = [find_module(models.cells, cell) for cell in models.memories if cell in left]
+    return "\n".join([text, *cells, *((FOLDER / file).read_text() for file in used)])
+
+
+def find_module(file: str, name: str) -> str:
+    """A module of one of yosys' files of cells, without default values of ports, which Verilator does not know."""
+    text = (share_folder() / file).read_text()
+    (module,) = re.findall(rf"^module {name}\b.*?^endmodule$", text, re.MULTILINE | re.DOTALL)
+    return re.sub(r"`ICE40_DEFAULT_ASSIGNMENT_\w+(\(.*?\))?", "", module)
 
 
 def find_models(family: str) -> Models:
     """The models of a family's cells; PlanError where there are none."""
-    if family not in FAMILIES:
-        raise PlanError(f"--check: no models of the cells of {family}; there are models for {', '.join(FAMILIES)}")
-    return FAMILIES[family]
+    if family not in MODELS:
+        raise PlanError(f"--check: no models of the cells of {family}; there are models for {', '.join(MODELS)}")
+    return MODELS[family]
