@@ -232,8 +232,8 @@ def check_netlist(
 ) -> dict[str, Any]:
     """What a simulation of the netlist showed."""
     from ..boards.devices import find_device
+    from ..boards.mapping import NETLIST
     from ..boards.netlist_check import simulate_netlist
-    from ..boards.synth import NETLIST
 
     design, simulating = design_of(folder), SimulateOptions(frames=options.check)
     frames = choose_frames(folder, design.graph, simulating, "--check")

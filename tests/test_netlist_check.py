@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from espalier.boards.mapping import NETLIST
 from espalier.boards.netlist_check import simulate_netlist
-from espalier.boards.synth import NETLIST, synthesize
+from espalier.boards.synth import synthesize
 from netlist_designs import small_cnn
 from simulations import frames_for
 
@@ -18,12 +19,15 @@ def cache(tmp_path_factory):
     return tmp_path_factory.getbasetemp().parent / "simulations of netlists"
 
 
+def map_to(device, folder, design=None):
+    design = design or small_cnn()
+    return folder / NETLIST, synthesize(design.verilog(), design.top, device, folder, place=False)
+
+
 @pytest.fixture(scope="module")
 def ecp5(tmp_path_factory):
     """The netlist of the small CNN, and what was absorbed."""
-    folder = tmp_path_factory.mktemp("ecp5")
-    report = synthesize(small_cnn().verilog(), "small_cnn", "ecp5-25k", folder, place=False)
-    return folder / NETLIST, report
+    return map_to("ecp5-25k", tmp_path_factory.mktemp("ecp5"))
 
 
 def check(netlist, family, cache, frames=5, design=None):
@@ -49,6 +53,21 @@ def test_every_beat_of_the_netlist_is_exact(ecp5, cache):
     report = check(ecp5[0], "ecp5", cache)
     assert report.is_exact, report.mismatches
     assert [run.counts for run in report.runs] == 2 * [{"x": 60, "fc2": 5}]
+
+
+OTHERS = {
+    "ice40-up5k": ("ice40", ("SB_RAM40_4K", "SB_MAC16", "SB_CARRY")),
+    "gw1nr-9": ("gowin", ("SPX9", "MULT18X18", "ALU", "RAM16SDP4")),
+}
+
+
+@pytest.mark.parametrize("device", OTHERS)
+def test_every_beat_is_exact_on_cells_of_other_families(device, cache, tmp_path):
+    family, kinds = OTHERS[device]
+    netlist, _ = map_to(device, tmp_path)
+    assert all(cells_of(netlist, kind) for kind in kinds)
+    report = check(netlist, family, cache)
+    assert report.is_exact, report.mismatches
 
 
 def drop(parameter, value=None):
