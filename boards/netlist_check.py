@@ -16,6 +16,9 @@ from .yosys import run_yosys, share_folder
 
 FOLDER = Path(__file__).with_name("models")
 
+# Warnings of Verilator that behaviour written by yosys deserves, and that change nothing.
+QUIET = [f"/* verilator lint_off {name} */" for name in ("CASEOVERLAP", "UNOPTFLAT")]
+
 
 @dataclass(frozen=True)
 class Models:
@@ -38,7 +41,7 @@ MODELS = {
         },
     ),
     "ice40": Models("ice40/cells_sim.v", {}, ("SB_RAM40_4K",)),
-    "xc7": Models("xilinx/cells_sim.v", {}),
+    "xc7": Models("xilinx/cells_sim.v", {"xilinx_memory.v": ("RAMB18E1", "RAMB36E1")}),
 }
 
 
@@ -74,8 +77,9 @@ def write_verilog(netlist: Path, top: str, family: str, timeout_s: float = 3600)
     whole = [*models.memories, *(cell for cells in models.ours.values() for cell in cells)]
     # Flattened, for Verilator takes half as long again for so many small modules.
     script = [
-        f"read_verilog -overwrite +/{models.cells}",
-        *(f"blackbox {cell}" for cell in whole),
+        # Deferred, for it takes yosys long to work through models of memories that nothing uses.
+        f"read_verilog -overwrite -defer +/{models.cells}",
+        *(f"delete =$abstract\\{cell} ={cell}" for cell in whole),
         "read_json netlist.json",
         f"hierarchy -top {top}",
         "proc -noopt",
@@ -97,7 +101,7 @@ def write_verilog(netlist: Path, top: str, family: str, timeout_s: float = 3600)
         raise PlanError(f"{family}: no model of the cells {', '.join(missing)}; synthesize without --check")
     used = [file for file, cells in models.ours.items() if any(cell in left for cell in cells)]
     cells = [find_module(models.cells, cell) for cell in models.memories if cell in left]
-    return "\n".join([text, *cells, *((FOLDER / file).read_text() for file in used)])
+    return "\n".join([*QUIET, text, *cells, *((FOLDER / file).read_text() for file in used)])
 
 
 def find_module(file: str, name: str) -> str:
