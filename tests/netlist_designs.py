@@ -1,6 +1,7 @@
-"""A small CNN that uses every kind of cell: block RAM, multipliers, carry chains, memory in lookup tables."""
+"""Networks that use every kind of cell: block RAM, multipliers, carry chains, memory in lookup tables."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from espalier.hw.plan import LayerPlan, Plan
 from espalier.ir.conv2d import Conv2d
 from espalier.ir.dense import Dense
 from espalier.ir.flatten import Flatten
+from espalier.ir.onnx_import import import_onnx
+from espalier.ir.simplify import simplify
 from espalier.ir.threshold import Threshold
 from graphs import append, empty_graph
 
@@ -27,5 +30,17 @@ def small_cnn() -> Design:
         "conv": LayerPlan(pe=2, simd=3, multiplier="dsp", memory="block"),
         "fc1": LayerPlan(pe=3, simd=2, memory="block"),
         "fc2": LayerPlan("serial", pe=3, simd=4),
+    }
+    return generate(graph, Plan(layers=folds))
+
+
+@cache
+def digits() -> Design:
+    """The trained MLP of the examples: its first layer in multipliers, with weights in block RAM."""
+    graph = simplify(import_onnx(Path(__file__).parents[1] / "examples" / "digits.onnx").graph)
+    folds = {
+        "fc1": LayerPlan(pe=2, simd=4, multiplier="dsp", memory="block"),
+        "fc2": LayerPlan(pe=2, simd=2, memory="block"),
+        "fc3": LayerPlan(),
     }
     return generate(graph, Plan(layers=folds))

@@ -7,7 +7,7 @@ import pytest
 from espalier.boards.mapping import NETLIST
 from espalier.boards.netlist_check import simulate_netlist
 from espalier.boards.synth import synthesize
-from netlist_designs import small_cnn
+from netlist_designs import digits, small_cnn
 from simulations import frames_for
 
 pytestmark = [pytest.mark.synth, pytest.mark.verilator]
@@ -55,13 +55,34 @@ def test_every_beat_of_the_netlist_is_exact(ecp5, cache):
     assert [run.counts for run in report.runs] == 2 * [{"x": 60, "fc2": 5}]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "device, family, kinds",
+    [
+        ("ecp5-25k", "ecp5", ("DP16KD", "MULT18X18D", "CCU2C")),
+        ("ice40-up5k", "ice40", ("SB_RAM40_4K", "SB_MAC16", "SB_CARRY")),
+    ],
+)
+def test_every_beat_of_the_digits_network_is_exact(device, family, kinds, cache, tmp_path):
+    netlist, _ = map_to(device, tmp_path, digits())
+    assert all(cells_of(netlist, kind) for kind in kinds)
+    report = check(netlist, family, cache, 3, digits())
+    assert report.is_exact, report.mismatches
+
+
+def quick(names, *chosen):
+    """The ``names``, all but the ``chosen`` ones marked slow."""
+    return [name if name in chosen else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 OTHERS = {
     "ice40-up5k": ("ice40", ("SB_RAM40_4K", "SB_MAC16", "SB_CARRY")),
     "gw1nr-9": ("gowin", ("SPX9", "MULT18X18", "ALU", "RAM16SDP4")),
+    "xc7a35t": ("xc7", ("RAMB18E1", "DSP48E1", "CARRY4", "RAM32M")),
 }
 
 
-@pytest.mark.parametrize("device", OTHERS)
+@pytest.mark.parametrize("device", quick(OTHERS, "ice40-up5k"))
 def test_every_beat_is_exact_on_cells_of_other_families(device, cache, tmp_path):
     family, kinds = OTHERS[device]
     netlist, _ = map_to(device, tmp_path)
@@ -105,10 +126,9 @@ FAULTS = {
     "carry cell": ("CCU2C", ".packed_1", flip("INIT0", 6)),
     "lookup table": ("LUT4", "ready", flip("INIT", 0)),
 }
-QUICK = ("memory without its register", "swapped sums")
 
 
-@pytest.mark.parametrize("fault", [f if f in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in FAULTS])
+@pytest.mark.parametrize("fault", quick(FAULTS, "memory without its register", "swapped sums"))
 def test_a_fault_in_the_netlist_is_found(fault, ecp5, cache, tmp_path):
     kind, name, change = FAULTS[fault]
     netlist = json.loads(ecp5[0].read_text())

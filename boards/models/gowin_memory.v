@@ -35,10 +35,10 @@ module espalier_gowin_port #(
   // Words as wide as a unit of eight or nine bits, or parts of one, have no byte enables.
   localparam UNITS = WIDTH < 8 ? 1 : WIDTH / UNIT;
   assign enables = !(on & writes) ? 4'b0 : UNITS == 4 ? address[3:0] : UNITS == 2 ? {2'b0, address[1:0]} : 4'b1;
-  wire [2:0] low = WIDTH == 1 ? address[2:0] : WIDTH == 2 ? {address[2:1], 1'b0} : WIDTH == 4 ? {address[2], 2'b0} : 3'b0;
-  wire [35:0] mask = ~(~36'd0 << WIDTH) << low;
-  wire [35:0] read = (stored & mask) >> low;
-  assign merged = stored & ~mask | data << low & mask;
+  wire [2:0] low = WIDTH < 8 ? address[2:0] & ~(WIDTH - 1) : 0;
+  localparam [35:0] MASK = ~(~36'd0 << WIDTH);
+  wire [35:0] read = stored >> low & MASK;
+  assign merged = stored & ~(MASK << low) | (data & MASK) << low;
   reg [35:0] latch = 0, register = 0;
   wire now = RESET_MODE == "ASYNC" & reset;
   always @(posedge clock, posedge now)
@@ -46,7 +46,7 @@ module espalier_gowin_port #(
       latch <= 0;
       register <= 0;
     end else begin
-      if (on) latch <= !writes || WRITE_MODE == 2 ? read : WRITE_MODE == 1 ? data : latch;
+      if (on) latch <= !writes || WRITE_MODE == 2 ? read : WRITE_MODE == 1 ? data & MASK : latch;
       if (keeps) register <= latch;
     end
   assign out = READ_MODE ? register : latch;

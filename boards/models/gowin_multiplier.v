@@ -18,7 +18,8 @@ module espalier_gowin_multiplier #(
     if (RESET) begin input_a <= 0; input_b <= 0; pipeline <= 0; result <= 0; end
   end
   assign DOUT = OUT_REG ? result : summed;
-  initial if (SIGN_REG || RESET_MODE != "SYNC") $fatal(1, "registers of signs and asynchronous resets are not modelled");
+  initial
+    if (SIGN_REG || RESET_MODE != "SYNC") $fatal(1, "registers of signs and asynchronous resets are not modelled");
   always @* if (ASEL || BSEL) $fatal(1, "cascaded operands are not modelled");
 endmodule
 

@@ -1,9 +1,9 @@
 // Behaviour of the block RAM of Xilinx' 7 series, for simulating netlists: yosys knows only its ports. After UG473: two
-// ports that read and write words of their own widths with an enable for each byte, or, in the mode SDP, one port that
-// reads and one that writes, where the widest word takes the data pins of both. What a write leaves at the output of its
-// own port is said by WRITE_MODE. A word that is read while the other port writes it reads as before, though without
-// READ_FIRST the device leaves that open. Output registers, cascades, inverted pins and initial outputs other than 0 are
-// not modelled.
+// ports that read and write words of their own widths with an enable for each byte, or, in the mode SDP, one that reads
+// and one that writes, where the widest word takes the data pins of both. What a write leaves at the output of its own
+// port is said by WRITE_MODE. A word that is read while the other port writes it reads as before, though without
+// READ_FIRST the device leaves that open. Output registers, cascades, inverted pins and initial outputs other than 0
+// are not modelled.
 `define XILINX_INIT_18 \
     INIT_00 = 0, INIT_01 = 0, INIT_02 = 0, INIT_03 = 0, INIT_04 = 0, INIT_05 = 0, INIT_06 = 0, INIT_07 = 0, \
     INIT_08 = 0, INIT_09 = 0, INIT_0A = 0, INIT_0B = 0, INIT_0C = 0, INIT_0D = 0, INIT_0E = 0, INIT_0F = 0, \
@@ -128,8 +128,9 @@ module RAMB18E1 #(
   parameter READ_WIDTH_A = 0, READ_WIDTH_B = 0, WRITE_WIDTH_A = 0, WRITE_WIDTH_B = 0, RAM_MODE = "TDP",
   parameter WRITE_MODE_A = "WRITE_FIRST", WRITE_MODE_B = "WRITE_FIRST",
   parameter DOA_REG = 0, DOB_REG = 0, INIT_A = 0, INIT_B = 0, SRVAL_A = 0, SRVAL_B = 0,
-  parameter [0:0] IS_CLKARDCLK_INVERTED = 0, IS_CLKBWRCLK_INVERTED = 0, IS_ENARDEN_INVERTED = 0, IS_ENBWREN_INVERTED = 0,
-    IS_RSTRAMARSTRAM_INVERTED = 0, IS_RSTRAMB_INVERTED = 0, IS_RSTREGARSTREG_INVERTED = 0, IS_RSTREGB_INVERTED = 0,
+  parameter [0:0] IS_CLKARDCLK_INVERTED = 0, IS_CLKBWRCLK_INVERTED = 0, IS_ENARDEN_INVERTED = 0, IS_ENBWREN_INVERTED
+    = 0, IS_RSTRAMARSTRAM_INVERTED = 0, IS_RSTRAMB_INVERTED = 0, IS_RSTREGARSTREG_INVERTED = 0,
+    IS_RSTREGB_INVERTED = 0,
   parameter [255:0] `XILINX_INIT_18,
   parameter [255:0] `XILINX_INITP_18
 ) (
@@ -156,8 +157,9 @@ module RAMB36E1 #(
   parameter WRITE_MODE_A = "WRITE_FIRST", WRITE_MODE_B = "WRITE_FIRST",
   parameter RAM_EXTENSION_A = "NONE", RAM_EXTENSION_B = "NONE",
   parameter DOA_REG = 0, DOB_REG = 0, INIT_A = 0, INIT_B = 0, SRVAL_A = 0, SRVAL_B = 0,
-  parameter [0:0] IS_CLKARDCLK_INVERTED = 0, IS_CLKBWRCLK_INVERTED = 0, IS_ENARDEN_INVERTED = 0, IS_ENBWREN_INVERTED = 0,
-    IS_RSTRAMARSTRAM_INVERTED = 0, IS_RSTRAMB_INVERTED = 0, IS_RSTREGARSTREG_INVERTED = 0, IS_RSTREGB_INVERTED = 0,
+  parameter [0:0] IS_CLKARDCLK_INVERTED = 0, IS_CLKBWRCLK_INVERTED = 0, IS_ENARDEN_INVERTED = 0, IS_ENBWREN_INVERTED
+    = 0, IS_RSTRAMARSTRAM_INVERTED = 0, IS_RSTRAMB_INVERTED = 0, IS_RSTREGARSTREG_INVERTED = 0,
+    IS_RSTREGB_INVERTED = 0,
   parameter [255:0] `XILINX_INIT_18, `XILINX_INIT_36,
   parameter [255:0] `XILINX_INITP_18, `XILINX_INITP_36
 ) (
