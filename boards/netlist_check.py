@@ -2,8 +2,9 @@
 
 import json
 import re
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,33 +76,32 @@ def write_verilog(netlist: Path, top: str, family: str, timeout_s: float = 3600)
     """The netlist with its cells resolved into their behaviour, and the modules of those for which we have models."""
     models = find_models(family)
     whole = [*models.memories, *(cell for cells in models.ours.values() for cell in cells)]
-    # Flattened, for Verilator takes half as long again for so many small modules.
-    script = [
-        # Deferred, for it takes yosys long to work through models of memories that nothing uses.
-        f"read_verilog -overwrite -defer +/{models.cells}",
-        *(f"delete =$abstract\\{cell} ={cell}" for cell in whole),
-        "read_json netlist.json",
-        f"hierarchy -top {top}",
-        "proc -noopt",
-        "flatten",
-        "opt_expr",
-        "opt_merge",
-        "opt_clean -purge",
-        "tee -q -o cells.json stat -json",
-        "write_verilog -noattr netlist.v",
-    ]
-    with tempfile.TemporaryDirectory(prefix="espalier-") as name:
-        work = Path(name)
-        (work / "netlist.json").write_bytes(netlist.read_bytes())
-        run_yosys("; ".join(script), work, "yosys.log", timeout_s)
-        left = json.loads((work / "cells.json").read_text())["design"]["num_cells_by_type"]
-        text = (work / "netlist.v").read_text()
+    text, left = _flatten(netlist, top, models.cells, whole, timeout_s)
     missing = sorted(cell for cell in left if not cell.startswith("$") and cell not in whole)
     if missing:
         raise PlanError(f"{family}: no model of the cells {', '.join(missing)}; synthesize without --check")
     used = [file for file, cells in models.ours.items() if any(cell in left for cell in cells)]
     cells = [find_module(models.cells, cell) for cell in models.memories if cell in left]
     return "\n".join([*QUIET, text, *cells, *((FOLDER / file).read_text() for file in used)])
+
+
+def _flatten(netlist: Path, top: str, cells: str, whole: Sequence[str], timeout_s: float) -> tuple[str, set[str]]:
+    """Verilog without cells but those of types ``whole``, or without a model, and the types of cells in it."""
+    script = [
+        # Deferred, for it takes yosys long to work through models of memories that nothing uses.
+        f"read_verilog -overwrite -defer +/{cells}",
+        *(f"delete =$abstract\\{cell} ={cell}" for cell in whole),
+        "read_json netlist.json", f"hierarchy -top {top}", "proc -noopt",
+        # Verilator takes half as long again for so many small modules.
+        "flatten", "opt_expr", "opt_merge", "opt_clean -purge",
+        "tee -q -o cells.json stat -json", "write_verilog -noattr netlist.v",
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="espalier-") as name:
+        work = Path(name)
+        shutil.copyfile(netlist, work / "netlist.json")
+        run_yosys("; ".join(script), work, "yosys.log", timeout_s)
+        left = json.loads((work / "cells.json").read_text())["design"]["num_cells_by_type"]
+        return (work / "netlist.v").read_text(), set(left)
 
 
 def find_module(file: str, name: str) -> str:

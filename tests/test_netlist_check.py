@@ -5,8 +5,9 @@ import json
 import pytest
 
 from espalier.boards.mapping import NETLIST
-from espalier.boards.netlist_check import simulate_netlist
+from espalier.boards.netlist_check import simulate_netlist, write_verilog
 from espalier.boards.synth import synthesize
+from espalier.errors import PlanError
 from netlist_designs import digits, small_cnn
 from simulations import frames_for
 
@@ -137,3 +138,14 @@ def test_a_fault_in_the_netlist_is_found(fault, ecp5, cache, tmp_path):
     (tmp_path / "faulty.json").write_text(json.dumps(netlist))
     report = check(tmp_path / "faulty.json", "ecp5", cache)
     assert not report.is_exact and report.mismatches
+
+
+def test_a_cell_without_a_model_is_named(tmp_path):
+    directions = {"CLKI": "input", "CLKOP": "output"}
+    wires = {"CLKI": [2], "CLKOP": [3]}
+    pll = {"type": "EHXPLLL", "parameters": {}, "attributes": {}, "port_directions": directions, "connections": wires}
+    ports = {"clk": {"direction": "input", "bits": [2]}, "y": {"direction": "output", "bits": [3]}}
+    top = {"attributes": {}, "ports": ports, "cells": {"pll": pll}, "netnames": {}}
+    (tmp_path / NETLIST).write_text(json.dumps({"modules": {"top": top}}))
+    with pytest.raises(PlanError, match="ecp5: no model of the cells EHXPLLL; synthesize without --check"):
+        write_verilog(tmp_path / NETLIST, "top", "ecp5")
