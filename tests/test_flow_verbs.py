@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -202,16 +203,16 @@ def read_check(build):
 @pytest.mark.verilator
 @pytest.mark.synth
 def test_a_netlist_that_differs_ends_with_status_1(planned, tmp_path, capsys, monkeypatch):
-    from espalier.boards import synth
+    from espalier.boards.families import FAMILIES
 
-    def spoil(module, device):
-        edited, absorbed = absorb(module, device)
+    def spoil(module):
+        edited, absorbed = family.edit(module)
         wires = next(cell["connections"] for cell in edited["cells"].values() if cell["type"] == "CCU2C")
         wires["S0"], wires["S1"] = wires["S1"], wires["S0"]
         return edited, absorbed
 
-    absorb = synth.absorb
-    monkeypatch.setattr(synth, "absorb", spoil)
+    family = FAMILIES["ecp5"]
+    monkeypatch.setitem(FAMILIES, "ecp5", replace(family, edit=spoil))
     build = shutil.copytree(planned, tmp_path / "copy", ignore=shutil.ignore_patterns("simulate", "synth"))
     assert cli.run(["synth", str(build), "--no-place", "--check", "3"]) == 1
     assert "the netlist differs from the reference\nplain: stream fc2, layer fc2" in capsys.readouterr().err
