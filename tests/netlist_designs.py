@@ -24,7 +24,7 @@ def small_cnn() -> Design:
     # About as wide apart as the sums really are, so that the outputs move.
     graph = append(graph, Threshold, "act1", thresholds=np.sort(rng.integers(-200, 200, (4, 15)), axis=1))
     graph = append(append(graph, Flatten, "flat"), Dense, "fc1", weights=rng.integers(-8, 8, (6, 24)))
-    graph = append(graph, Threshold, "act2", thresholds=np.sort(rng.integers(-300, 300, (6, 3)), axis=1))
+    graph = append(graph, Threshold, "act2", thresholds=np.sort(rng.integers(-300, 300, (6, 15)), axis=1))
     graph = append(graph, Dense, "fc2", weights=rng.integers(-8, 8, (3, 6)))
     folds = {
         "conv": LayerPlan(pe=2, simd=3, multiplier="dsp", memory="block"),

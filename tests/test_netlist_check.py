@@ -121,10 +121,10 @@ def swap(one, other):
 FAULTS = {
     "memory without its register": ("DP16KD", "", drop("REGMODE_B", "NOREG")),
     "swapped sums": ("CCU2C", ".packed_2", swap("S0", "S1")),
-    "sign of a weight": ("DP16KD", "", flip("INITVAL_00", 3)),
+    "sign of a weight": ("DP16KD", "conv", flip("INITVAL_00", 3)),
     "multiplier with a register less": ("MULT18X18D", "", drop("REG_PIPELINE_CLK")),
-    "swapped operand": ("MULT18X18D", "", swap("A0", "A1")),
-    "carry cell": ("CCU2C", ".packed_1", flip("INIT0", 6)),
+    "swapped operand": ("MULT18X18D", "", swap("A0", "A3")),
+    "carry cell": ("CCU2C", ".packed_2", flip("INIT0", 10)),
     "lookup table": ("LUT4", "ready", flip("INIT", 0)),
 }
 
