@@ -7,12 +7,19 @@ from .devices import Device
 from .family import Family, Files, Pin, Placer, yowasp
 from .netlist import Module, count_cells, find_readers
 
+# The outputs of the first register behind each product.
+_PRODUCTS = "t:$mul %co2:+$mul[Y]:+$dff[D] t:$dff %i %co1:+$dff[Q] w:* %i"
+
 
 def _map(device: Device, top: str, file: str, dsp: bool, is_whole: bool) -> str:
     # There is no LUT RAM: yosys makes block RAM or flip-flops of what asks for it.
-    memories = "setattr -unset ram_style a:ram_style=distributed"
-    options = "-device u" + (" -dsp" if dsp and device.dsp else "") if device.part == "up5k" else "-device hx"
-    return f"{memories}; synth_ice40 -top {top} {options}; check -assert; write_json {file}"
+    passes = ["setattr -unset ram_style a:ram_style=distributed"]
+    options = "-device u" if device.part == "up5k" else "-device hx"
+    if dsp and device.dsp:
+        # yosys 0.70 ends in a segmentation fault, or loses the product, where it takes two registers into an SB_MAC16.
+        passes += ["proc", "flatten", f"setattr -set keep 1 -unset init {_PRODUCTS}"]
+        options += " -dsp"
+    return "; ".join([*passes, f"synth_ice40 -top {top} {options}", "check -assert", f"write_json {file}"])
 
 
 def _measure(module: Module) -> Area:

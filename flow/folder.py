@@ -26,7 +26,8 @@ PREDECESSORS = {
 }
 SUMMARY_KEYS = (
     "model", "digest", "frames", "layers", "values_exact", "cycles_exact", "ii_cycles", "latency_cycles",
-    "device", "lut", "ff", "bram", "dsp", "fmax_mhz", "board", "board_clock_mhz", "accuracy", "psnr_db", "iou",
+    "device", "lut", "ff", "bram", "dsp", "fmax_mhz", "netlist_frames", "netlist_values_exact",
+    "netlist_cycles_exact", "board", "board_clock_mhz", "accuracy", "psnr_db", "iou",
     "weight_mbit", "feature_mbit", "density", "average_shifts", "storage_mbit", "compression",
 )  # fmt: skip
 LOCK = ".espalier.lock"

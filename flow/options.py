@@ -107,6 +107,9 @@ Waves = Annotated[
 
 Device = Annotated[str, Option(help="ecp5-25k, ecp5-85k-8, xc7a35t, xczu3eg...; an unknown name lists all.")]
 Seeds = Annotated[int, Option(help="Placements to try; the fastest counts.")]
+Check = Annotated[
+    int, Option(metavar="FRAMES", help="Frames to simulate again, on the netlist that nextpnr gets; 0: none.")
+]
 Place = Annotated[bool, Option("--place/--no-place", help="Place and route for Fmax in MHz, or only count resources.")]
 
 
@@ -145,3 +148,4 @@ class SynthOptions:
     device: str = "ecp5-25k"
     seeds: int = 1
     place: bool = True
+    check: int = 0

@@ -80,8 +80,15 @@ def check(folder: BuildFolder, verb: str) -> None:
         count, lines = found["agreement"]["unexplained"], found["agreement"]["mismatches"]
         text = f"{folder.path}: {count:,} codes differ from the trained model's by more than float32 rounding"
         raise Mismatch("\n".join((text, *lines)))
-    if verb == "simulate" and not (found["values_exact"] and found["cycles_exact"]):
-        raise Mismatch("\n".join((f"{folder.path}: the Verilog differs from the reference", *found["mismatches"])))
+    if verb == "simulate":
+        check_run(f"{folder.path}: the Verilog", found)
+    if verb == "synth" and found["check"]:
+        check_run(f"{folder.path}: the netlist", found["check"])
+
+
+def check_run(what: str, found: Mapping[str, Any]) -> None:
+    if not (found["values_exact"] and found["cycles_exact"]):
+        raise Mismatch("\n".join((f"{what} differs from the reference", *found["mismatches"])))
 
 
 def results(folder: BuildFolder) -> dict[str, Any]:
@@ -261,7 +268,13 @@ def area(folder: BuildFolder) -> dict[str, Any]:
     found = result(folder, "synth")
     cells = {key: found["area"][key] for key in ("ff", "bram", "dsp")}
     rate = found["fmax_mhz"]
-    return {"device": found["device"], "lut": found["lut"], **cells} | ({"fmax_mhz": f"{rate:.1f}"} if rate else {})
+    shown = {"device": found["device"], "lut": found["lut"], **cells} | ({"fmax_mhz": f"{rate:.1f}"} if rate else {})
+    return shown | netlist_exactness(found["check"])
+
+
+def netlist_exactness(found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the simulation of the netlist showed, if there was one."""
+    return {f"netlist_{key}": found[key] for key in ("frames", "values_exact", "cycles_exact")} if found else {}
 
 
 def board(folder: BuildFolder) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from .data import load_frames
 from .folder import BuildFolder, file_digest, read_entry, write_json
 from .options import PlanOptions, SimulateOptions, SynthOptions
 from .progress import progress, say
+from .report import netlist_exactness
 
 DEFAULT_FRAMES = 100
 DEFAULT_CYCLES = 500_000
@@ -163,8 +164,10 @@ def lasting(report: dict[str, Any]) -> dict[str, Any]:
     return {key: report[key] for key in ("frames", "values_exact", "cycles_exact")} | {"runs": runs}
 
 
-def choose_frames(folder: BuildFolder, graph: Graph, options: SimulateOptions) -> dict[str, Ints]:
-    """The codes to simulate: the user's, else those of the test set, else random ones."""
+def choose_frames(
+    folder: BuildFolder, graph: Graph, options: SimulateOptions, flag: str = "--frames"
+) -> dict[str, Ints]:
+    """The codes to simulate: the user's, else those of the test set, else random ones; ``flag`` says how many."""
     samples = folder.step("import") / SAMPLES
     if options.inputs:
         known, source = load_frames(graph, options.inputs), str(options.inputs)
@@ -175,7 +178,7 @@ def choose_frames(folder: BuildFolder, graph: Graph, options: SimulateOptions) -
     available = len(next(iter(known.values())))
     count = options.frames or min(default_frames(folder), available)
     if count > available:
-        raise BuildError(f"--frames {count}: {source} has {available}; choose at most that, or other --inputs")
+        raise BuildError(f"{flag} {count}: {source} has {available}; choose at most that")
     return {name: codes[:count] for name, codes in known.items()}
 
 
@@ -211,15 +214,34 @@ def synthesize_design(
         clock_mhz=clock_mhz, seeds=range(1, options.seeds + 1), layers=list(stages.values()),
         place=options.place,
     )  # fmt: skip
+    checked = check_netlist(folder, options, partial, at) if options.check else None
     rates = report.fmax_by_layer or {}
     layers = {
         name: asdict(report.layers[path]) | {"fmax_mhz": round(rates[path], 1) if path in rates else None}
         for name, path in stages.items()
     }
-    write_json(partial / "report.json", asdict(report) | {"lut": report.lut, "layers": layers})
+    write_json(partial / "report.json", asdict(report) | {"lut": report.lut, "layers": layers, "check": checked})
     area = report.area
     known = {"lut": report.lut, "ff": area.ff, "bram": area.bram, "dsp": area.dsp}
-    return {"device": report.device} | known | ({"fmax_mhz": report.fmax_mhz} if report.fmax_mhz else {})
+    known |= {"fmax_mhz": report.fmax_mhz} if report.fmax_mhz else {}
+    return {"device": report.device} | known | netlist_exactness(checked)
+
+
+def check_netlist(
+    folder: BuildFolder, options: SynthOptions, partial: Path, at: Callable[[str], None]
+) -> dict[str, Any]:
+    """What a simulation of the netlist showed."""
+    from ..boards.devices import find_device
+    from ..boards.mapping import NETLIST
+    from ..boards.netlist_check import simulate_netlist
+
+    design, simulating = design_of(folder), SimulateOptions(frames=options.check)
+    frames = choose_frames(folder, design.graph, simulating, "--check")
+    report = simulate_netlist(
+        design, frames, partial / NETLIST, find_device(options.device).family, folder=partial / "bench",
+        stall=simulating.stall, seed=simulating.seed, progress=at,
+    )  # fmt: skip
+    return lasting(report.to_dict()) | {"mismatches": list(report.mismatches)}
 
 
 def graph_of(folder: BuildFolder) -> Graph:

@@ -61,6 +61,7 @@ def synth_verb(build: Path, options: SynthOptions, force: bool, as_json: bool) -
     with open_build(build) as folder:
         synth_step(folder, options, force)
         show(folder, "synth", as_json)
+        check(folder, "synth")
 
 
 def build_verb(
@@ -85,6 +86,7 @@ def build_verb(
         check(folder, "simulate")
         synth_step(folder, synthesizing, force)
         show(folder, None, as_json)
+        check(folder, "synth")
 
 
 def check_import(options: ImportOptions) -> None:
@@ -124,9 +126,16 @@ def check_simulate(options: SimulateOptions) -> None:
 
 
 def check_synth(options: SynthOptions) -> None:
-    """Raise for wrong options and unknown devices."""
+    """Raise for wrong options, unknown devices, and missing models and tools of a check."""
+    from ..boards.netlist_check import find_models
+    from ..sim.tools import find_tools
+
     positive("--seeds", options.seeds)
-    find_device(options.device)
+    device = find_device(options.device)
+    if options.check:
+        positive("--check", options.check)
+        find_models(device.family)
+        find_tools()
 
 
 def positive(option: str, value: float | None) -> None:

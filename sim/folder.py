@@ -60,11 +60,12 @@ Per run: `<port>.hex` beats sent, `<port>.stalls` in which cycles a port may act
 
 @dataclass(frozen=True)
 class Bench:
-    """A design, as text of module ``top``, and its streams."""
+    """A design, or the netlist of one, as text of module ``top``, and its streams."""
 
     top: str
     verilog: str
     streams: tuple[Stream, ...]
+    is_netlist: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,15 +25,21 @@ from .waves import check_fst
 KEPT_BUILDS = 64
 BUILD_ARGUMENTS = ["--timing", "-CFLAGS", "-std=c++20", "-Wno-WIDTH", "-Wno-CASEINCOMPLETE"]
 # The wheel's make files mistake g++ for clang and name a Python that only its builders have.
-MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 OPT_FAST=-O2 OPT_GLOBAL=-O2"
+MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 OPT_GLOBAL=-O2"
 
 
 class VerilatorRunner(runner.Verilator):
-    """cocotb's runner with time limits, without ``--public-flat-rw``, and with tools by path instead of environment."""
+    """cocotb's runner with time limits, without ``--public-flat-rw``, and with tools by path instead of environment.
 
-    def __init__(self, tools: Tools, timeout_s: float, traced: bool = False, runtime: Path | None = None) -> None:
+    runtime: folder with the objects of Verilator's own library, most of the compiler's work, which no design changes.
+    level: of the C++ compiler's optimization of the design.
+    """
+
+    def __init__(
+        self, tools: Tools, timeout_s: float, traced: bool = False, runtime: Path | None = None, level: int = 2
+    ) -> None:
         super().__init__()
-        self.tools, self.timeout_s, self.traced, self.runtime = tools, timeout_s, traced, runtime
+        self.tools, self.timeout_s, self.traced, self.runtime, self.level = tools, timeout_s, traced, runtime, level
         self.program: Path | None = None
         self.python_path: Path | None = None
 
@@ -44,7 +50,7 @@ class VerilatorRunner(runner.Verilator):
         super()._set_env_common()
         self.env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), self.env["PATH"]])
         self.env["VERILATOR_ROOT"] = str(self.build_dir / "verilator")
-        self.env["MAKEFLAGS"] = MAKE_FLAGS
+        self.env["MAKEFLAGS"] = f"{MAKE_FLAGS} OPT_FAST=-O{self.level}"
         libraries = [str(cocotb_tools.config.libs_dir), self.env.get("LD_LIBRARY_PATH", "")]
         self.env["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
         if self.python_path is not None:
@@ -102,12 +108,13 @@ def build(
     cache: Path | None,
     folder: Path,
     waves: str = "",
+    level: int = 2,
     timeout_s: float = 600,
 ) -> tuple[Path, bool]:
     """The simulation program of ``sources`` (file name to text, top module ``tb``), and whether the cache had it.
 
     cache: folder of earlier builds by content, shared by any number of processes; None builds into ``folder`` always.
-    waves: ``vcd`` or ``fst``; the program can then write them.
+    waves: ``vcd`` or ``fst``; the program can then write them. level: of the C++ compiler's optimization.
     """
     arguments = [*BUILD_ARGUMENTS, *([f"--trace-{waves}", f'-DWAVES="{waves}"'] if waves else [])]
     if waves == "fst":
@@ -115,14 +122,15 @@ def build(
     target, runtime = folder / "tb", None
     if cache is not None:
         settings = [*arguments, MAKE_FLAGS, tools.version, version("cocotb")]
-        target, runtime = cache / digest([*settings, *sources.values()]), cache / f"runtime-{digest(settings)}"
+        target = cache / digest([*settings, f"-O{level}", *sources.values()])
+        runtime = cache / f"runtime-{digest(settings)}"
         if target.is_file():
             with contextlib.suppress(OSError):
                 os.utime(target)  # the oldest are dropped first
             return target, True
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        compile_program(sources, arguments, tools, target, runtime, bool(waves), timeout_s)
+        compile_program(sources, arguments, VerilatorRunner(tools, timeout_s, bool(waves), runtime, level), target)
         if cache is not None:
             forget_oldest(cache)
     except OSError as error:
@@ -136,30 +144,18 @@ def digest(texts: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
-def compile_program(
-    sources: Mapping[str, str],
-    arguments: list[str],
-    tools: Tools,
-    target: Path,
-    runtime: Path | None,
-    traced: bool,
-    timeout_s: float,
-) -> None:
-    """Compile in a folder of its own; ``target`` appears at once and whole, or not at all.
-
-    runtime: folder with the objects of Verilator's own library, most of the compiler's work, which no design changes.
-    """
+def compile_program(sources: Mapping[str, str], arguments: list[str], builder: VerilatorRunner, target: Path) -> None:
+    """Compile in a folder of its own; ``target`` appears at once and whole, or not at all."""
     with tempfile.TemporaryDirectory(prefix="espalier-") as name:
         work = Path(name).resolve()
         if any(character.isspace() for character in str(work)):
             raise BuildError(f"{work}: make cannot work in a path with spaces; set TMPDIR to one without")
-        (work / "verilator").symlink_to(tools.verilator, target_is_directory=True)
+        (work / "verilator").symlink_to(builder.tools.verilator, target_is_directory=True)
         (work / "cocotb_libs").symlink_to(cocotb_tools.config.libs_dir, target_is_directory=True)
         (work / "cocotb_share").symlink_to(cocotb_tools.config.share_dir, target_is_directory=True)
         for file_name, text in sources.items():
             (work / file_name).write_text(text)
         log = work / "build.log"
-        builder = VerilatorRunner(tools, timeout_s, traced, runtime)
         try:
             builder.build(
                 sources=[work / file_name for file_name in sources], hdl_toplevel="tb", build_dir=work,
@@ -168,10 +164,10 @@ def compile_program(
         except RuntimeError as error:
             raise ToolError(f"Verilator could not compile the bench: {error}\n{last_lines(log)}") from None
         put(work / "tb", target)
-        if runtime is not None:
-            runtime.mkdir(exist_ok=True)
+        if builder.runtime is not None:
+            builder.runtime.mkdir(exist_ok=True)
             for compiled in work.glob("verilated*.o"):
-                put(compiled, runtime / compiled.name)
+                put(compiled, builder.runtime / compiled.name)
 
 
 def put(file: Path, target: Path) -> None:

@@ -35,6 +35,7 @@ def simulate(
     frames: Ints | Mapping[str, Ints],
     *,
     verilog: str | None = None,
+    is_netlist: bool = False,
     folder: Path | None = None,
     stall: float = 0.0,
     seed: int = 0,
@@ -45,14 +46,16 @@ def simulate(
 ) -> SimReport:
     """Stream ``frames``, shape (n, *input.shape), through ``design``; then, unless ``stall`` is 0, again with pauses.
 
-    verilog: what ``design.verilog()`` gave, where it was called before. stall: probability, per cycle, that a source or
+    verilog: what ``design.verilog()`` gave, where it was called before; or, with is_netlist, what synthesis made of it,
+    in which there are no streams but those at the ports. stall: probability, per cycle, that a source or
     a sink pauses. folder: gets the bench, which runs without Espalier; None uses a temporary one. cache: compiled
     simulations by content; None compiles always. timeout_s: for the compiler and for each run.
     Raises ToolError where a tool is missing, fails, or takes too long; wrong values and cycles are in the report.
     """
     if not 0 <= stall < 1:
         raise BuildError(f"stall: {stall} is no probability of a pause; choose 0 <= stall < 1")
-    bench, tensors = bench_of(design, verilog or design.verilog()), execute(design.graph, frames, every=True)
+    bench = bench_of(design, verilog or design.verilog(), is_netlist)
+    tensors = execute(design.graph, frames, every=True)
     if not len(next(iter(tensors.values()))):
         raise BuildError("simulate: 0 frames prove nothing; give at least 1")
     stalls = {"plain": 0.0} | ({"stalled": stall} if stall else {})
@@ -60,18 +63,20 @@ def simulate(
     return run_bench(bench, runs, folder=folder, waves=waves, cache=cache, timeout_s=timeout_s, progress=progress)
 
 
-def bench_of(design: Design, verilog: str) -> Bench:
+def bench_of(design: Design, verilog: str, is_netlist: bool = False) -> Bench:
     """The design, as text, and its streams."""
     axi = design.plan.interface == "axi-stream"
     streams = []
     for channel in design.channels:
         port = channel.port
+        if is_netlist and not port:
+            continue
         direction = "inside" if not port else "in" if channel.is_input else "out"
         layer = port if channel.is_input else channel.link.producer
         path = f"core.{channel.path}" if axi else channel.path
         is_axi = axi and bool(port)
         streams.append(Stream(channel.name, layer, channel.type, channel.lanes, path, port, direction, is_axi))
-    return Bench(design.top, verilog, tuple(streams))
+    return Bench(design.top, verilog, tuple(streams), is_netlist)
 
 
 def vectors_of(design: Design, tensors: Mapping[str, Ints], name: str, stall: float, seed: int) -> Vectors:
@@ -105,7 +110,11 @@ def run_bench(
         sources = {name: (folder / name).read_text() for name in (f"{bench.top}.v", "tb.sv")}
         at = cache.expanduser() if cache else None
         traced = waves.format if waves else ""
-        program, cached = runner.build(sources, tools, cache=at, folder=folder, waves=traced, timeout_s=timeout_s)
+        # A netlist is long, and few cycles of it are simulated: the compiler's time is what counts.
+        level = 0 if bench.is_netlist else 2
+        program, cached = runner.build(
+            sources, tools, cache=at, folder=folder, waves=traced, level=level, timeout_s=timeout_s
+        )
         seconds = time.perf_counter() - start
         results = []
         for run in runs:

@@ -196,6 +196,12 @@ def test_numbers_must_be_above_0(refused, build, option, value):
     assert f"{option} {value}: must be a number above 0" in refused("plan", build, option, value)
 
 
+def test_a_check_needs_models_of_the_cells(refused, build):
+    assert "--check -1: must be a number above 0" in refused("synth", build, "--check", -1)
+    message = refused("synth", build, "--check", 2, "--device", "xczu3eg")
+    assert "--check: no models of the cells of xcup; there are models for ecp5" in message
+
+
 def test_unknown_interface(refused, build):
     assert "choose stream or axi-stream" in refused("plan", build, "--interface", "wishbone")
 

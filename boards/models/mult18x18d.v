@@ -1,6 +1,7 @@
-// Behaviour of ECP5's multiplier, for simulating netlists: yosys and nextpnr know only its ports. Operands A and B, signed
-// or not, with their input registers, the pipeline register and the output register, all on CLK0 with CE0 and RST0 as our
-// netlist edit uses them. Cascades, operand C and the other clocks are not modelled.
+// Behaviour of ECP5's multiplier, for simulating netlists: yosys and nextpnr know only its ports. After TN1267, Lattice's
+// guide to sysDSP: operands A and B, signed or not, with their input registers, the pipeline register and the output
+// register, all on CLK0 with CE0 and RST0 as our netlist edit uses them. Signs must not change. Cascades, operand C and
+// the other clocks are not modelled.
 module MULT18X18D #(
   parameter REG_INPUTA_CLK = "NONE", REG_INPUTA_CE = "CE0", REG_INPUTA_RST = "RST0",
   parameter REG_INPUTB_CLK = "NONE", REG_INPUTB_CE = "CE0", REG_INPUTB_RST = "RST0",
