@@ -107,7 +107,7 @@ def test_bytes_that_count_become_beats_proved_by_induction(size, bits, tmp_path)
 
 FAULTS = [
     ("(self.push & room) + is_read", "(self.push & room) + self.y.valid"),
-    ("self._size - (tail - head)[: len(at)] + is_read", "self._size"),
+    ("self._size + is_read - (tail - head)[: len(at)]", "self._size"),
     ("[at.eq(tail), self.is_full.eq(0), ", "[self.is_full.eq(0), "),  # what was forgotten counts
     ("tail.eq(at)", "tail.eq(at + 1)"),
     ("& ~is_asked & ~is_read & (left != 0)", "& (left != 0)"),

@@ -45,7 +45,7 @@ class InputPort(wiring.Component):
         ]
         m.d.sync += free.eq(free - (self.push & room) + is_read)
         with m.If(self.begin):
-            m.d.sync += [at.eq(tail), self.is_full.eq(0), free.eq(self._size - (tail - head)[: len(at)] + is_read)]
+            m.d.sync += [at.eq(tail), self.is_full.eq(0), free.eq(self._size + is_read - (tail - head)[: len(at)])]
         with m.Elif(self.push):
             m.d.sync += [at.eq(at + room), self.is_full.eq(self.is_full | ~room)]
         with m.Elif(self.commit):
