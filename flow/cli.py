@@ -15,6 +15,7 @@ from . import options as o
 from . import pruning_flags as p
 from . import swis_flags as s
 from .board.commands import COMMANDS
+from .board.flags import BitstreamOptions, BuildBoard
 from .mismatch import Mismatch
 
 INTERRUPTED = 130  # as the shell numbers an end by Ctrl-C
@@ -274,14 +275,16 @@ def build(
     budget_lut: o.BudgetLut = None, budget_bram: o.BudgetBram = None, budget_dsp: o.BudgetDsp = None,
     frames: o.Frames = None, inputs: o.Inputs = None, stall: o.Stall = 0.3, seed: o.Seed = 0, waves: o.Waves = None,
     device: o.Device = "ecp5-25k", seeds: o.Seeds = 1, place: o.Place = True, check: o.Check = 0,
-    force: o.Force = False, json: o.Json = False,
+    board: BuildBoard = None, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Import, plan, generate, simulate and synth in one go; verbs that finished with the same inputs are skipped.
 
-    With --fill or a --budget the plan has to fit in --device.
+    With --fill or a --budget the plan has to fit in --device. With --board a bitstream is made instead of synth.
     """
     from . import verbs
 
+    if board is not None:
+        device = verbs.device_of(board)
     budgets = (budget_lut, budget_bram, budget_dsp)
     within = device if any(given is not None for given in (fill, *budgets)) else None
     verbs.build_verb(
@@ -290,7 +293,7 @@ def build(
         o.ImportOptions(input_type, argmax),
         o.PlanOptions(fps, clock_mhz, multipliers, folding, interface, within, fill, *budgets),
         o.SimulateOptions(frames, inputs, stall, seed, waves),
-        o.SynthOptions(device, seeds, place, check),
+        BitstreamOptions(board, clock_mhz, seeds=seeds) if board else o.SynthOptions(device, seeds, place, check),
         force,
         json,
     )

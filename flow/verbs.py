@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..boards.devices import find_device
 from ..errors import BuildError, PlanError
+from .board.flags import BitstreamOptions
 from .budgets import check_budget
 from .folder import open_build
 from .options import ImportOptions, PlanOptions, SimulateOptions, SynthOptions
@@ -66,9 +67,11 @@ def synth_verb(build: Path, options: SynthOptions, force: bool, as_json: bool) -
 
 def build_verb(
     model: Path, output: Path, importing: ImportOptions, planning: PlanOptions, simulating: SimulateOptions,
-    synthesizing: SynthOptions, force: bool, as_json: bool,
+    last: SynthOptions | BitstreamOptions, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """All verbs in order; what can be wrong with the options is said before the first one starts."""
+    """All verbs in order, ``last`` to end with; what can be wrong with the options is said before the first one
+    starts."""
+    from .board.bitstream import bitstream_step, check_bitstream
     from .importing import import_step
     from .model import find_model
 
@@ -76,7 +79,10 @@ def build_verb(
     found = find_model(model)
     check_plan(planning)
     check_simulate(simulating)
-    check_synth(synthesizing)
+    if isinstance(last, BitstreamOptions):
+        check_bitstream(last)
+    else:
+        check_synth(last)
     with open_build(output, create=True) as folder:
         import_step(folder, found, importing, force)
         check(folder, "import")
@@ -84,7 +90,11 @@ def build_verb(
         generate_step(folder, force)
         simulate_step(folder, simulating, force)
         check(folder, "simulate")
-        synth_step(folder, synthesizing, force)
+        if isinstance(last, BitstreamOptions):
+            bitstream_step(folder, last, force)
+            show(folder, None, as_json)
+            return
+        synth_step(folder, last, force)
         show(folder, None, as_json)
         check(folder, "synth")
 
@@ -141,3 +151,10 @@ def check_synth(options: SynthOptions) -> None:
 def positive(option: str, value: float | None) -> None:
     if value is not None and not (isfinite(value) and value > 0):
         raise PlanError(f"{option} {value:g}: must be a number above 0")
+
+
+def device_of(board: str) -> str:
+    """The name of a board's device."""
+    from ..boards.board import find_board
+
+    return find_board(board).device.name

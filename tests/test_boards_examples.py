@@ -6,15 +6,12 @@ import pytest
 
 from espalier.flow import cli
 
-pytestmark = [pytest.mark.synth, pytest.mark.slow]
+pytestmark = [pytest.mark.synth, pytest.mark.verilator, pytest.mark.slow]
 
 
-def make(model, build, plan, board):
+def make(model, build, *options):
     """The record of the bitstream."""
-    assert cli.run(["import", str(model), "-o", str(build)]) == 0
-    assert cli.run(["plan", str(build), *plan]) == 0
-    assert cli.run(["generate", str(build)]) == 0
-    assert cli.run(["bitstream", str(build), *board]) == 0
+    assert cli.run(["build", str(model), "-o", str(build), *options]) == 0
     return json.loads((build / "bitstream" / "bitstream.json").read_text())
 
 
@@ -24,14 +21,13 @@ def make(model, build, plan, board):
 )
 def test_pruned_digits_network(multipliers, board, clock_mhz, tmp_path):
     assert cli.run(["train", "digits-mlp", "-o", str(tmp_path / "run")]) == 0
-    plan, options = ["--multipliers", multipliers], ["--board", board, "--clock-mhz", clock_mhz]
-    found = make(tmp_path / "run", tmp_path / "build", plan, options)
+    options = ["--board", board, "--multipliers", multipliers, "--clock-mhz", clock_mhz]
+    found = make(tmp_path / "run", tmp_path / "build", *options)
     assert found["fmax_mhz"] > found["clock_mhz"] == float(clock_mhz)
 
 
 def test_resnet_8_on_a_ulx3s(models_folder, tmp_path):
-    plan = ["--multipliers", "64", "--clock-mhz", "75"]
-    model = models_folder / "resnet8_a4w4b32.onnx"
-    found = make(model, tmp_path / "build", plan, ["--board", "ulx3s-85f", "--clock-mhz", "75"])
+    options = ["--board", "ulx3s-85f", "--multipliers", "64", "--clock-mhz", "75", "--frames", "2"]
+    found = make(models_folder / "resnet8_a4w4b32.onnx", tmp_path / "build", *options)
     assert found["fmax_mhz"] > found["clock_mhz"] == 75
     assert {"conv1", "conv9", "link"} <= set(found["fmax_by_layer"])

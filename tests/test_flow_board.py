@@ -183,3 +183,20 @@ def test_verbs_before_the_bitstream_say_what_is_missing(build, frames, tmp_path,
     assert cli.run(["import", str(write_mlp(tmp_path / "net.onnx")), "-o", str(other)]) == 0
     for arguments in (["program", other], ["run", other, frames, "--simulated"]):
         assert "bitstream has not finished here; run `espalier bitstream" in refused(capsys, *arguments)
+
+
+def test_build_ends_with_a_bitstream_where_a_board_is_named(tmp_path, capsys):
+    model = write_mlp(tmp_path / "net.onnx", (5, 3))
+    report = printed(
+        capsys, "build", model, "-o", tmp_path / "build", "--multipliers", "1", "--frames", "2", "--stall", "0",
+        "--board", "tang-nano-9k", "--clock-mhz", "54", "--json",
+    )  # fmt: skip
+    assert report["bitstream"]["clock_mhz"] == report["plan"]["clock_mhz"] == 54
+    assert report["values_exact"] and "synth" not in report
+
+
+def test_build_says_what_is_wrong_with_the_board_before_it_begins(tmp_path, capsys):
+    model = write_mlp(tmp_path / "net.onnx", (5, 3))
+    arguments = ["build", model, "-o", tmp_path / "build", "--board", "icebreaker", "--clock-mhz", "3"]
+    assert "clock 3 MHz: the PLL cannot make it" in refused(capsys, *arguments)
+    assert not (tmp_path / "build").exists()

@@ -12,7 +12,7 @@ def boards(json: o.Json = False) -> None:
 
 
 def bitstream(
-    build: o.BuildPath, board: f.BoardName, clock_mhz: f.ClockMhz = None, baud: f.Baud = 1_000_000,
+    build: o.BuildPath, board: f.BoardName, clock_mhz: f.ClockMhz = None, baud: f.Baud = f.BAUD,
     seeds: f.Seeds = 1, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Make a bitstream with clock, reset, serial link and accelerator; an error if the clock is not reached."""

@@ -6,7 +6,12 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+BAUD = 1_000_000
+
 BoardName = Annotated[str, Option("--board", help="The board: `espalier boards` lists them.")]
+BuildBoard = Annotated[
+    str | None, Option("--board", help="End with a bitstream for this board, whose device then counts for --device.")
+]
 ClockMhz = Annotated[
     float | None,
     Option(
@@ -43,8 +48,8 @@ Check = Annotated[
 class BitstreamOptions:
     board: str
     clock_mhz: float | None
-    baud: int
-    seeds: int
+    baud: int = BAUD
+    seeds: int = 1
 
 
 @dataclass(frozen=True)
