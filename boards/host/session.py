@@ -94,6 +94,10 @@ class _Outgoing:
     def is_all_sent(self) -> bool:
         return self.arrived + sum(self.under_way) == len(self.data)
 
+    @property
+    def has_arrived(self) -> bool:
+        return self.arrived == len(self.data)
+
 
 AHEAD = 4
 """Packets under way at once."""
@@ -119,6 +123,10 @@ class _Incoming:
     wanted: int
     packets: list[bytes] = field(default_factory=list)
     acknowledged: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self.packets) == self.wanted
 
 
 class Session:
@@ -149,14 +157,15 @@ class Session:
     def exchange(
         self, inputs: Sequence[bytes], packets: Sequence[int], progress: Callable[[int], None] = lambda count: None
     ) -> list[list[bytes]]:
-        """Send ``inputs``, one for each input, and return for each output as many packets as ``packets`` says.
+        """Send ``inputs``, one for each input, and return for each output as many packets as ``packets`` says, once all
+        has arrived.
 
         progress: called with the number of packets that have come.
         """
         ways, results = [_Outgoing(data) for data in inputs], [_Incoming(count) for count in packets]
         size = _Size(min(LONGEST, self.identity.buffer // (2 * AHEAD)))
         last, tries, asked = time.monotonic(), 0, None
-        while any(len(result.packets) < result.wanted for result in results):
+        while not (all(way.has_arrived for way in ways) and all(result.is_complete for result in results)):
             if asked is None:
                 self._send_some(ways, size.now)
             is_lost = False
@@ -181,7 +190,7 @@ class Session:
                 self.counts.polls += 1
                 size.shrink()
         for port, way in enumerate(ways):
-            self._sent[port] += way.first + len(way.under_way)
+            self._sent[port] += way.first
         for port, result in enumerate(results):
             self._received[port] += result.wanted
         self._ask(Kind.ACKNOWLEDGE, [_Incoming(0) for _ in results])
