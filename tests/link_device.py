@@ -112,6 +112,9 @@ class Device:
                     del waiting[:size]
                 for kept, more in zip(self.kept, packets):
                     kept += more
+        self.send_kept()
+
+    def send_kept(self):
         for port, kept in enumerate(self.kept):
             for sequence in range(self.sent[port], self.acknowledged[port] + len(kept)):
                 packet = kept[sequence - self.acknowledged[port]]

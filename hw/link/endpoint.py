@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Array, Cat, Module, ResetInserter, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -83,7 +83,8 @@ class Endpoint(wiring.Component):
         self._sequence, self._wants_status, self._wants_identity = Signal(8), Signal(), Signal()
         kind, port, sequence = Signal(4), Signal(4), Signal(8)
         position, left = Signal(range(HEADER + 1)), Signal(9)
-        ended, is_payload, is_packet, is_long = Signal(), Signal(), Signal(), Signal()
+        ended, is_payload, is_packet = Signal(), Signal(), Signal()
+        is_long, has_counts = Signal(), Signal()
         counts = Signal(8 * len(self._ways_out))
         m.d.comb += is_payload.eq(unframer.push & (position == HEADER) & (left > CRC))
         m.d.comb += is_packet.eq(unframer.end & unframer.is_whole & (position == HEADER) & (left == 0) & ~is_long)
@@ -94,7 +95,7 @@ class Endpoint(wiring.Component):
                 with m.Case(1):
                     m.d.sync += sequence.eq(unframer.byte)
                 with m.Case(2):
-                    m.d.sync += left.eq(unframer.byte + CRC)
+                    m.d.sync += [left.eq(unframer.byte + CRC), has_counts.eq(unframer.byte == len(self._ways_out))]
             with m.If(position != HEADER):
                 m.d.sync += position.eq(position + 1)
             with m.Elif(left == 0):
@@ -107,7 +108,9 @@ class Endpoint(wiring.Component):
         with m.If(unframer.end):
             m.d.sync += [position.eq(0), is_long.eq(0)]
         commits = [way.commit for way in self._ways_in]
-        m.d.comb += accepted.eq(is_packet & ((kind != Kind.DATA) | Cat(*commits).any()))
+        is_about_outputs = (kind == Kind.POLL) | (kind == Kind.ACKNOWLEDGE)
+        is_good = Mux(kind == Kind.DATA, Cat(*commits).any(), has_counts | ~is_about_outputs)
+        m.d.comb += accepted.eq(is_packet & is_good)
         with m.If(self.restart):
             m.d.sync += self._refused.eq(0)
         with m.Elif(unframer.end & (position != 0) & ~accepted):
@@ -129,7 +132,7 @@ class Endpoint(wiring.Component):
             m.d.comb += [
                 way.count.eq(counts.word_select(number, 8)),
                 way.rewind.eq(kind == Kind.POLL),
-                way.acknowledge.eq(is_packet & ((kind == Kind.POLL) | (kind == Kind.ACKNOWLEDGE))),
+                way.acknowledge.eq(accepted & is_about_outputs),
             ]
         with m.If(is_packet):
             is_about = (kind == Kind.RESET) | (kind == Kind.IDENTIFY)

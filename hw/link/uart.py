@@ -24,17 +24,17 @@ def cycles_per_bit(clock_mhz: float, baud: int) -> int:
         found = f"{exact:.2f} cycles of {clock_mhz:g} MHz"
         raise PlanError(
             f"--baud {baud}: a bit takes {found}, needed are at least {FASTEST} and a whole number to within "
-            f"{CLOSE:.0%}; choose {_suggest(clock_mhz)} or another clock"
+            f"{CLOSE:.0%}; choose {_suggest(clock_mhz)}another clock"
         )
     return cycles
 
 
-def _suggest(clock_mhz: float) -> int:
-    """The fastest usual rate that this clock can have."""
+def _suggest(clock_mhz: float) -> str:
+    """The fastest usual rate that this clock can have, if there is one."""
     usual = (3_000_000, 2_000_000, 1_000_000, 921_600, 460_800, 230_400, 115_200, 57_600, 9_600)
     exact = ((rate, clock_mhz * 1e6 / rate) for rate in usual)
-    fits = (rate for rate, cycles in exact if cycles >= FASTEST and abs(round(cycles) / cycles - 1) <= CLOSE)
-    return next(fits, usual[-1])
+    fits = (f"{rate} or " for rate, cycles in exact if cycles >= FASTEST and abs(round(cycles) / cycles - 1) <= CLOSE)
+    return next(fits, "")
 
 
 class UartReceiver(wiring.Component):
