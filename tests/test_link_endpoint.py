@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from espalier.hw.link.protocol import ESCAPE, FLAG, MAGIC, VERSION, Decoder, Kind, Packet
-from link_loops import LARGE, LOOPS, NARROW, TWO, WIDE, LoopDevice, compile_endpoints, feed
 from link_device import DIGEST
+from link_loops import LARGE, LOOPS, NARROW, TWO, WIDE, LoopDevice, compile_endpoints, feed
 
 pytestmark = pytest.mark.verilator
 
