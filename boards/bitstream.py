@@ -12,6 +12,7 @@ from ..hw.link.linked import digest_of
 from .area import Area
 from .board import Board
 from .gateware.top import LINKED, NAME, PLACE, choose_clock, write_top
+from .host.c_header import c_header
 from .layers import find_layer_rates
 from .mapping import NETLIST, Job, map_design, write_design
 from .paths import CriticalPath, describe_path
@@ -95,6 +96,7 @@ def make_bitstream(
         )  # fmt: skip
         _check_clock(report, best)
         _pack(board, work, best.seed, timeout_s)
+        (work / f"{design.top}.h").write_text(c_header(design, digest_of(core)))
         (work / REPORT).write_text(report.to_json())
     return report
 
