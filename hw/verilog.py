@@ -39,10 +39,13 @@ class Core(wiring.Component):
 
 
 class AxiStream(wiring.Component):
-    """The core behind AXI4-Stream ports: whole beats, zero padded to bytes; tlast marks the last beat of a frame."""
+    """The core behind AXI4-Stream ports: whole beats, zero padded to bytes; tlast marks the last beat of a frame.
 
-    def __init__(self, design: Design):
-        self._design, self._core = design, Core(design)
+    core: a component with the streams of ``design``.
+    """
+
+    def __init__(self, design: Design, core: wiring.Component):
+        self._design, self._core = design, core
         ports = {}
         for channel in borders(design):
             there, back = (In, Out) if channel.is_input else (Out, In)
@@ -85,5 +88,5 @@ def borders(design: Design) -> list[Channel]:
 
 def emit(design: Design) -> str:
     """The Verilog of ``design``; its top module has the graph's name."""
-    top = AxiStream(design) if design.plan.interface == "axi-stream" else Core(design)
+    top = AxiStream(design, Core(design)) if design.plan.interface == "axi-stream" else Core(design)
     return verilog.convert(top, name=design.top, emit_src=False, strip_internal_attrs=True)

@@ -17,7 +17,7 @@ from .pll_cell import pll_cell
 
 NAME = "espalier_board"
 LINKED = "linked"
-PLACE = f"{LINKED}.core"
+PLACE = f"{LINKED}.core.generated"
 """Instance path of the accelerator."""
 
 RESET_US = 20

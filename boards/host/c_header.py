@@ -8,6 +8,7 @@ from ...hw.design import Channel, Design
 from ...hw.link import protocol
 from ...hw.link.linked import split_borders
 from ...hw.link.protocol import Kind
+from ...hw.link.registers import OF_STREAMS, REGISTERS, Register
 from ...ir.chain import Chain
 from ...ir.graph import Input, Output
 from .c_conversions import convert
@@ -140,3 +141,15 @@ def _unpack(name: str) -> list[str]:
 def _sizes(name: str) -> str:
     prefix = name.upper()
     return f"{prefix}_SIZE / {prefix}_CHANNELS, {prefix}_CHANNELS, {prefix}_LANES, {prefix}_BITS"
+
+
+def registers_header() -> str:
+    """The registers behind a Wishbone bus, as offsets in bytes; in a guard of its own, as link.h."""
+    lines = [f"#define ESPALIER_AT_{_macro(one)} /* {one.access}: {one.text} */\n" for one in REGISTERS]
+    guard = "ESPALIER_REGISTERS_H"
+    return "".join([f"/* Registers: offsets in bytes. */\n#ifndef {guard}\n#define {guard}\n", *lines, "#endif\n"])
+
+
+def _macro(register: Register) -> str:
+    at = f"0x{4 * register.address:02X}"
+    return f"{register.name}(n) ({at} + 4 * (n))" if register in OF_STREAMS else f"{register.name} {at}"

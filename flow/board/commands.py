@@ -39,4 +39,14 @@ def run(
     run_verb(build, f.RunOptions(inputs, port, simulated, damage, codes, labels, output, check), json)
 
 
-COMMANDS = (boards, bitstream, program, run)
+def wrap(
+    build: o.BuildPath, bus: f.Bus, output: f.WrapOutput, baud: f.Baud = 1_000_000, clock_mhz: f.UartClockMhz = None,
+    json: o.Json = False,
+) -> None:  # fmt: skip
+    """Write the accelerator for a bus of one's own: Verilog, FuseSoC file, instance, LiteX example, C header."""
+    from .wrap import wrap_verb
+
+    wrap_verb(build, f.WrapOptions(bus, output, baud, clock_mhz), json)
+
+
+COMMANDS = (boards, bitstream, program, run, wrap)

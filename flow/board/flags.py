@@ -42,6 +42,21 @@ Damage = Annotated[
 Check = Annotated[
     bool, Option("--check", help="Compare every output with the integer reference; status 1 if one differs.")
 ]
+Bus = Annotated[str, Option("--bus", help="What the accelerator is reached by: uart, spi, wishbone or axi-stream.")]
+WrapOutput = Annotated[
+    Path, Option("--output", "-o", metavar="FOLDER", help="Folder to write to; made if absent, files are replaced.")
+]
+UartClockMhz = Annotated[
+    float | None, Option(help="Clock in MHz that the rate of a UART is divided from. Default: the plan's.")
+]
+
+
+@dataclass(frozen=True)
+class WrapOptions:
+    bus: str
+    output: Path
+    baud: int
+    clock_mhz: float | None
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Protocol
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from ..design import Channel, Design
+from ..generated_core import GeneratedCore
 from ..stream import Beats
 from ..verilog import borders
 from .endpoint import Border, Endpoint, LinkOptions
@@ -64,24 +65,11 @@ class LinkedCore(wiring.Component):
             m.d.comb += inner.eq(outer) if port.flow == In else outer.eq(inner)
         m.d.comb += [link.line.eq(transport.byte), link.strobe.eq(transport.strobe)]
         wiring.connect(m, link.y, transport.x)
-        ports: dict[str, Any] = {"i_clk": ClockSignal(), "i_rst": ResetSignal() | link.restart}
+        m.submodules.core = core = GeneratedCore(self._design)
+        m.d.comb += core.restart.eq(link.restart)
         inputs, outputs = split_borders(self._design)
         for number, channel in enumerate(inputs):
-            ports |= self._connect(channel, getattr(link, f"input_{number}"))
+            wiring.connect(m, getattr(link, f"input_{number}"), getattr(core, channel.port))
         for number, channel in enumerate(outputs):
-            ports |= self._connect(channel, getattr(link, f"output_{number}"))
-        m.submodules.core = Instance(self._design.top, **ports)
+            wiring.connect(m, getattr(core, channel.port), getattr(link, f"output_{number}"))
         return m
-
-    def _connect(self, channel: Channel, stream: Any) -> dict[str, Any]:
-        """The ports of the design's module for one stream."""
-        is_axi = self._design.plan.interface == "axi-stream"
-        payload, valid, ready = ("_tdata", "_tvalid", "_tready") if is_axi else ("__payload", "__valid", "__ready")
-        there, back = ("i", "o") if channel.is_input else ("o", "i")
-        name = channel.port
-        found = {
-            f"{there}_{name}{payload}": stream.payload,
-            f"{there}_{name}{valid}": stream.valid,
-            f"{back}_{name}{ready}": stream.ready,
-        }
-        return found | ({f"i_{name}_tlast": Const(0, 1)} if is_axi and channel.is_input else {})
