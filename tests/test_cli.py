@@ -19,6 +19,11 @@ VERBS = [
     "build",
     "execute",
     "report",
+    "boards",
+    "bitstream",
+    "program",
+    "run",
+    "wrap",
 ]
 HEAVY = ["torch", "numpy", "amaranth", "numba", "onnx", "cocotb", "rich", "scipy"]
 

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -98,6 +99,15 @@ def test_registers_of_the_header_are_those_of_the_table(tmp_path):
     values = [int(re.findall(r"0x\w+", line)[0], 16) for line in done.stdout.splitlines()]
     assert values == [4 * one.address for one in REGISTERS]
     assert done.stdout.count("+ 4 * (3)") == len(OF_STREAMS)
+
+
+def test_registers_of_the_documentation_are_those_of_the_table():
+    lines = (Path(__file__).resolve().parents[1] / "docs" / "link.md").read_text().splitlines()
+    rows = [
+        f"| `0x{4 * one.address:02X}{' + 4n' * (one in OF_STREAMS)}` | {one.name} | {one.access} | {one.text} |"
+        for one in REGISTERS
+    ]
+    assert [line for line in lines if line.startswith("| `0x")] == rows
 
 
 def test_an_unknown_bus_is_an_error(tmp_path):
