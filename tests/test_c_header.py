@@ -17,12 +17,13 @@ from espalier.hw.link.protocol import Decoder, Kind, Packet
 from espalier.hw.verilog import borders
 from espalier.ir.chain import Chain, Step
 from espalier.ir.execute import dequantize_outputs, quantize_inputs
-from espalier.ir.graph import Graph, Input, IntType, Output, TensorType
+from espalier.ir.graph import Graph, Input, Output
 from link_device import damaged
 from simulations import two_layers
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "digits.onnx"
 DIGEST = bytes(range(16))
+SCALE = (Step("Dequantize", (np.float64(0.3), np.float64(0.1), np.int64(2), np.int64(-3))),)
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-O1"]
 
 # Reads commands: E kind port sequence length payload; D count bytes; Q floats; P codes; U bytes; R codes.
@@ -217,14 +218,13 @@ def test_beats_are_packed_as_in_python(design, tmp_path, made):
     assert program([b"U" + frame.tobytes() for frame in frames]) == back.astype("<i8").tobytes()
 
 
-def scaled_layers(entry=(), leaving=()):
+def scaled_layers(entry=(), leaving=(), scale=SCALE):
     """Two layers with ragged lanes whose border has these steps."""
     plain = two_layers()
     (port,), (end,) = plain.graph.inputs, plain.graph.outputs
-    codes = (Step("Dequantize", (np.float64(0.3), np.float64(0.1), np.int64(2), np.int64(-3))),)
     graph = Graph(
         (Input(port.name, port.type, port.model_shape, Chain(entry) if entry else None),), plain.graph.nodes,
-        (Output(end.name, end.tensor, end.model_shape, Chain((*codes, *leaving))),), plain.graph.name,
+        (Output(end.name, end.tensor, end.model_shape, Chain((*scale, *leaving))),), plain.graph.name,
     )  # fmt: skip
     return espalier.generate(graph, plain.plan)
 
@@ -252,6 +252,11 @@ def test_arithmetic_and_scales_of_channels_are_exact(tmp_path):
     check_dequantize(program, design.graph, rng.integers(-128, 128, (500, 3)))
 
 
+def test_arithmetic_on_plain_codes_is_exact(tmp_path):
+    design = scaled_layers(leaving=LEAVING, scale=())
+    check_dequantize(Program(design, tmp_path), design.graph, np.random.default_rng(0).integers(-128, 128, (500, 3)))
+
+
 def test_codes_that_the_model_takes_are_checked(tmp_path):
     design, rng = scaled_layers(), np.random.default_rng(0)
     frames = np.concatenate(
@@ -261,9 +266,16 @@ def test_codes_that_the_model_takes_are_checked(tmp_path):
     assert {len(one) for one in found} == {1, 57}
 
 
+def test_scales_of_pixels_are_not_taken_for_those_of_channels():
+    """The model's channels may stand before the pixels, as they do in torch."""
+    step = Step("Mul", (np.arange(1, 4, dtype=np.float32).reshape(3, 1, 1),))
+    assert convert(Chain((step,)), (3, 3, 3)) is None
+
+
 @pytest.mark.parametrize(
     "steps",
     [
+        (*SCALE, Step("Tanh")),
         (Step("Tanh"),),
         (quant(1, 0, 4, rounding="FLOOR"),),
         (quant(1, 0, 1, signed=1),),
@@ -273,7 +285,7 @@ def test_codes_that_the_model_takes_are_checked(tmp_path):
     ],
 )
 def test_what_is_not_plain_has_no_function_but_a_reason(steps):
-    assert convert(Chain(steps), TensorType((7,), IntType(4))) is None
+    assert convert(Chain(steps), (7,)) is None
     text = c_header(scaled_layers(steps, steps), DIGEST)
     assert "in_quantize(" not in text and "No two_layers_" in text and "_quantize: what stands before the codes" in text
     assert "_dequantize: what the model makes of the codes is more than scale, zero point and arithmetic" in text

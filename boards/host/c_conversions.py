@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...ir.chain import Chain, Step, quantizer_range
-from ...ir.graph import TensorType
 
 ARITHMETIC = {"Add": "add", "Sub": "subtract", "Mul": "multiply", "Div": "divide"}
 ROUNDED = ("ROUND", "HALF_EVEN")
@@ -17,8 +16,8 @@ WIDEST = 1 << 22
 class Conversion:
     """C of a chain: ``tables``, definitions of arrays that its ``lines`` use, which change ``x`` at place ``at``."""
 
-    def __init__(self, tensor: TensorType):
-        self._tensor = tensor
+    def __init__(self, shape: tuple[int, ...]):
+        self._shape = shape
         self.tables: list[str] = []
         self.lines: list[str] = []
 
@@ -28,9 +27,11 @@ class Conversion:
             return self._add_arithmetic(step)
         if step.operator == "Quant":
             return self._add_quantizer(step)
-        if step.operator == "Codes":
-            return self._add_border("x = espalier_to_code(x", step)
-        return step.operator == "Dequantize" and self._add_border("x = espalier_from_code(codes[at]", step)
+        return step.operator == "Codes" and self._add_border("x = espalier_to_code(x", step)
+
+    def begin(self, step: Step) -> bool:
+        """The same for a Dequantize at the start."""
+        return self._add_border("x = espalier_from_code(codes[at]", step)
 
     def _add_arithmetic(self, step: Step) -> bool:
         constant = self._constant(np.asarray(step.constants[0], np.float32))
@@ -63,7 +64,7 @@ class Conversion:
     def _constant(self, values: NDArray) -> str | None:
         """The constant as a literal, or a table of one for each channel."""
         try:
-            full = np.broadcast_to(values, self._tensor.shape).reshape(-1, self._tensor.channels)
+            full = np.broadcast_to(values, self._shape).reshape(-1, self._shape[-1])
         except ValueError:
             return None
         if not np.isfinite(full).all() or (full != full[0]).any():
@@ -84,7 +85,15 @@ def _decimal(value: float, digits: int) -> str:
     return text if any(mark in text for mark in ".e") else f"{text}.0"
 
 
-def convert(chain: Chain | None, tensor: TensorType) -> Conversion | None:
-    """``chain`` in C for a tensor; without a chain no change at all. None where it needs more than the header has."""
-    found = Conversion(tensor)
-    return found if all(map(found.add, chain.steps if chain else ())) else None
+def convert(chain: Chain | None, shape: tuple[int, ...], *, of_codes: bool = False) -> Conversion | None:
+    """``chain`` in C for data of ``shape``, or for codes; without a chain no change at all.
+
+    None where it needs more than the header has.
+    """
+    steps, found = list(chain.steps if chain else ()), Conversion(shape)
+    if of_codes and steps and steps[0].operator == "Dequantize":
+        is_written = found.begin(steps.pop(0))
+    else:
+        is_written = True
+        found.lines += ["x = (float)codes[at];"] * of_codes
+    return found if is_written and all(map(found.add, steps)) else None

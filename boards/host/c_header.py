@@ -34,7 +34,9 @@ def c_header(design: Design, digest: bytes) -> str:
     outputs = {port.name: port for port in design.graph.outputs}
     sides = split_borders(design)
     parts += [_input(top, number, channel, inputs[channel.port]) for number, channel in enumerate(sides[0])]
-    parts += [_output(top, number, channel, outputs[channel.port]) for number, channel in enumerate(sides[1])]
+    for number, channel in enumerate(sides[1]):
+        port = outputs[channel.port]
+        parts.append(_output(top, number, channel, port, design.graph.tensors[port.tensor].shape))
     return "\n".join([*parts, "#endif\n"])
 
 
@@ -51,7 +53,7 @@ def _input(top: str, number: int, channel: Channel, port: Input) -> str:
     name = f"{top}_{channel.port}"
     dtype = channel.type.dtype
     lines = [*_stream(name, number, channel, "Input"), *_pack(name)]
-    conversion = convert(port.chain, channel.type) if dtype.bits <= CODE_BITS else None
+    conversion = convert(port.chain, port.model_shape) if dtype.bits <= CODE_BITS else None
     if conversion is None:
         return "\n".join([*lines, f"/* No {name}_quantize: what stands before the codes {NOT_PLAIN}. */\n"])
     return "\n".join(
@@ -71,10 +73,10 @@ def _input(top: str, number: int, channel: Channel, port: Input) -> str:
     )  # fmt: skip
 
 
-def _output(top: str, number: int, channel: Channel, port: Output) -> str:
+def _output(top: str, number: int, channel: Channel, port: Output, shape: tuple[int, ...]) -> str:
     name = f"{top}_{channel.port}"
     lines = [*_stream(name, number, channel, "Output"), *_unpack(name)]
-    conversion = convert(port.chain, channel.type) if port.chain else None
+    conversion = convert(port.chain, shape, of_codes=True) if port.chain else None
     if conversion is None:
         reason = f"what the model makes of the codes {NOT_PLAIN}" if port.chain else "the model returns the codes"
         return "\n".join([*lines, f"/* No {name}_dequantize: {reason}. */\n"])
