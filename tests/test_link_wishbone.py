@@ -111,22 +111,34 @@ def test_frames_come_out_as_the_executor_has_them():
     assert status == 0
 
 
-def test_reset_in_the_middle_of_a_frame_starts_afresh():
+def test_reset_forgets_what_is_under_way():
     design = two_layers()
     m, slave, (entry, leaving) = with_core(design)
     frames = frames_for(design, 2)
     words = design.pack(entry, frames).reshape(-1)
 
     async def work(master):
-        await master.write(r.IN_DATA, words[0])
-        await master.read(r.OUT_DATA)
-        assert await master.read(r.STATUS) == 2
+        for word in words[: entry.beats + 1]:
+            await master.write(r.IN_DATA, word)
+        while await master.read(r.OUT_COUNT) < leaving.beats:
+            pass
         await master.write(r.CONTROL, 1)
         return await stream(master, words, 2 * leaving.beats)
 
-    got, status = run(work, slave, m)
-    check_frames(design, frames, got)
-    assert status == 0
+    check_frames(design, frames, run(work, slave, m)[0])
+
+
+def test_reset_forgets_half_a_beat_and_what_was_said():
+    m, slave = looped(Beats(8, IntType(8)))
+
+    async def work(master):
+        await master.write(r.IN_DATA, 1)
+        await master.read(r.OUT_DATA)
+        before = await master.read(r.STATUS)
+        await master.write(r.CONTROL, 1)
+        return before, await stream(master, [2, 3], 2)
+
+    assert run(work, slave, m) == (2, ([2, 3], 0))
 
 
 @pytest.mark.parametrize(
