@@ -1,10 +1,13 @@
 import random
 import zlib
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espalier.errors import PlanError
+from espalier.hw.link.linked import split_borders
 from espalier.hw.link.protocol import ESCAPE, FLAG, Decoder, Kind, Packet, parse
 
 PACKETS = st.builds(
@@ -83,3 +86,9 @@ def test_what_is_no_packet_is_none(body):
 
 def test_random_bytes_hold_no_packet():
     assert decode(random.Random(0).randbytes(300_000), (1000,))[0] == []
+
+
+def test_more_streams_than_the_link_has_numbers_for_are_an_error():
+    design = SimpleNamespace(top="net", channels=[SimpleNamespace(port="x", is_input=False)] * 17)
+    with pytest.raises(PlanError, match="net: has 17 inputs or outputs, the link numbers 16 of each; join some"):
+        split_borders(design)

@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from espalier.hw.link import registers as r
+from espalier.hw.link.protocol import MOST_STREAMS
 from espalier.hw.link.wishbone import QUEUE, WishboneSlave
 from espalier.hw.stream import Beats, unpack
 from espalier.hw.verilog import Core, borders
@@ -213,6 +214,6 @@ def test_an_empty_output_gives_zero_and_says_so():
 
 def test_registers_do_not_overlap():
     places = [
-        one.address + number for one in r.REGISTERS for number in range(r.MOST_STREAMS if one in r.OF_STREAMS else 1)
+        one.address + number for one in r.REGISTERS for number in range(MOST_STREAMS if one in r.OF_STREAMS else 1)
     ]
     assert len(places) == len(set(places)) and max(places) < r.WORDS

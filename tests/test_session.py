@@ -17,8 +17,8 @@ def work(frames):
     return [bytes(total * factor % 251 for factor in range(1, 21))]
 
 
-def session(line):
-    made = Session(line, patience_s=0.002)
+def session(line, patience_s=0.002):
+    made = Session(line, patience_s=patience_s)
     made.connect()
     return made
 
@@ -45,7 +45,7 @@ def test_every_frame_is_right_whatever_is_lost(sizes, damage, seed):
 
 
 def test_nothing_is_repeated_on_a_good_line():
-    opened = session(DeviceLine(Device((36,), work, SMALL)))
+    opened = session(DeviceLine(Device((36,), work, SMALL)), patience_s=60)
     exchange(opened, random_frames(50, (36,)))
     assert (opened.counts.repeated, opened.counts.dropped, opened.counts.polls) == (0, 0, 0)
 

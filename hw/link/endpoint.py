@@ -11,7 +11,7 @@ from ..stream import BYTES, Beats, beats_of
 from .framing import Framer, Unframer
 from .inputs import InputPort
 from .outputs import OutputPort
-from .protocol import CRC, DIGEST, HEADER, MAGIC, VERSION, Kind
+from .protocol import CRC, DIGEST, HEADER, MAGIC, MOST_STREAMS, VERSION, Kind
 
 FETCH = 3
 """Cycles from the place of a byte to the byte: two to read it, one to choose whose it is."""
@@ -40,7 +40,7 @@ class Endpoint(wiring.Component):
     are ``input_0`` and so on, those from it ``output_0``; ``restart`` resets it."""
 
     def __init__(self, inputs: Sequence[Border], outputs: Sequence[Border], digest: bytes, options: LinkOptions):
-        assert len(digest) == DIGEST and max(len(inputs), len(outputs)) <= 16
+        assert len(digest) == DIGEST and max(len(inputs), len(outputs)) <= MOST_STREAMS
         self._inputs, self._outputs, self._options = list(inputs), list(outputs), options
         sizes = (options.buffer, options.slots, options.slot)
         self.identity = bytes(

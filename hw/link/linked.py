@@ -11,12 +11,13 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from ...errors import PlanError
 from ..design import Channel, Design
 from ..generated_core import GeneratedCore
 from ..stream import Beats
 from ..verilog import borders
 from .endpoint import Border, Endpoint, LinkOptions
-from .protocol import DIGEST
+from .protocol import DIGEST, MOST_STREAMS
 
 
 class Transport(Protocol):
@@ -40,9 +41,16 @@ def endpoint_of(design: Design, digest: bytes, options: LinkOptions) -> Endpoint
 
 
 def split_borders(design: Design) -> tuple[list[Channel], list[Channel]]:
-    """The streams into and out of a design, in the order of the link's ports."""
+    """The streams into and out of a design, in the order of the link's ports; raises PlanError if they are too many."""
     found = borders(design)
-    return [channel for channel in found if channel.is_input], [channel for channel in found if not channel.is_input]
+    sides = [channel for channel in found if channel.is_input], [channel for channel in found if not channel.is_input]
+    most = max(map(len, sides))
+    if most > MOST_STREAMS:
+        raise PlanError(
+            f"{design.top}: has {most} inputs or outputs, the link numbers {MOST_STREAMS} of each; join some of them "
+            "in the model"
+        )
+    return sides
 
 
 def _border(channel: Channel) -> Border:

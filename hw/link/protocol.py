@@ -20,6 +20,9 @@ LONGEST = 255
 """Bytes of payload."""
 
 SEQUENCES = 256
+MOST_STREAMS = 16
+"""Inputs, and outputs: their number has four bits."""
+
 MAGIC = b"ESPL"
 VERSION = 1
 DIGEST = 16

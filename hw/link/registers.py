@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from .protocol import DIGEST, MAGIC, VERSION
 
-MOST_STREAMS = 16
 WORDS = 128
 """Of the address space."""
 

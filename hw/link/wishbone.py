@@ -12,7 +12,7 @@ from ..generated_core import GeneratedCore
 from ..stream import Beats, beats_of
 from . import registers as r
 from .linked import split_borders
-from .protocol import MAGIC, VERSION
+from .protocol import MAGIC, MOST_STREAMS, VERSION
 
 WORD = 32
 QUEUE = 512
@@ -76,7 +76,7 @@ class WishboneSlave(wiring.Component):
     those from it ``output_0``; ``restart`` resets it."""
 
     def __init__(self, inputs: Sequence[Beats], outputs: Sequence[Beats], digest: bytes):
-        assert max(len(inputs), len(outputs)) <= r.MOST_STREAMS
+        assert max(len(inputs), len(outputs)) <= MOST_STREAMS
         self._inputs, self._outputs, self._digest = inputs, outputs, digest
         super().__init__(
             PORTS
