@@ -16,6 +16,7 @@ from espalier.boards.mapping import NETLIST, Job, map_design, write_design
 from espalier.boards.netlist import count_cells
 from espalier.boards.netlist_check import simulate_netlist, write_verilog
 from espalier.boards.simulated.board import simulate_board
+from espalier.boards.wrapping.wrap import write_wrapped
 from espalier.errors import LinkError, PlanError
 from espalier.flow import cli
 from espalier.hw.contents import make_image_of
@@ -135,3 +136,10 @@ def test_the_verbs_load_another_training(tmp_path, capsys):
     run = ["run", builds[0], str(tmp_path / "x.npy"), "--simulated", "--check"]
     assert cli.run(run) == 0
     assert cli.run([*run, "--weights", builds[1]]) == 0
+
+
+def test_weights_behind_a_bus_of_ones_own_are_not_loaded_yet(tmp_path):
+    design, core, _ = spram_design()
+    with pytest.raises(PlanError, match="--bus uart: weights are loaded on boards only yet; .* for fc0, fc2"):
+        write_wrapped(design, core, "uart", tmp_path, baud=BAUD, clock_mhz=12)
+    assert not list(tmp_path.iterdir())
