@@ -60,7 +60,8 @@ ENTRIES = {
 
 @dataclass(frozen=True)
 class Board:
-    """clock_mhz: of the oscillator on pin ``clk``. pins: of the ports clk, rx (the board receives) and tx."""
+    """clock_mhz: of the oscillator on pin ``clk``. pins: of the ports clk, rx (the board receives) and tx. flash: those
+    of the flash with the bitstream, where a design can use them like any others."""
 
     name: str
     device: Device
@@ -68,6 +69,7 @@ class Board:
     pins: tuple[Pin, ...]
     loader: str
     note: str
+    flash: tuple[Pin, ...] = ()
 
 
 @lru_cache
@@ -86,7 +88,17 @@ def find_board(name: str) -> Board:
         serial = platform.request("uart", 0, dir="-")
         pins += [_pin("rx", serial.rx), _pin("tx", serial.tx)]
     rate = platform.lookup(clock).clock.frequency / 1e6
-    return Board(name.strip().lower(), find_device(entry.device), rate, tuple(pins), entry.loader, entry.note)
+    device = find_device(entry.device)
+    # A platform hands each pin out once, and a pin of the flash that we do not use may be that of the clock.
+    flash = _flash_pins(type(platform)()) if device.family == "ice40" else ()
+    return Board(name.strip().lower(), device, rate, tuple(pins), entry.loader, entry.note, flash)
+
+
+def _flash_pins(platform: Any) -> tuple[Pin, ...]:
+    """Of the ports of `boards/gateware/flash.py`."""
+    flash = platform.request("spi_flash_1x", 0, dir="-")
+    ports = {"flash_cs_n": flash.cs, "flash_clk": flash.clk, "flash_copi": flash.copi, "flash_cipo": flash.cipo}
+    return tuple(_pin(port, resource) for port, resource in ports.items())
 
 
 def _pin(port: str, resource: Any) -> Pin:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from ..hw.double_ram import SPRAM
 from .area import Area
 from .devices import Device
 from .family import Family, Files, Pin, Placer, yowasp
@@ -10,11 +11,17 @@ from .netlist import Module, count_cells, find_readers
 # The outputs of the first register behind each product.
 _PRODUCTS = "t:$mul %co2:+$mul[Y]:+$dff[D] t:$dff %i %co1:+$dff[Q] w:* %i"
 
+SPRAMS = {"up5k": 4}
+"""By part, the memories of 256 kbit that there are."""
+
 
 def _map(device: Device, top: str, file: str, dsp: bool, is_whole: bool) -> str:
     # There is no LUT RAM: yosys makes block RAM or flip-flops of what asks for it.
     passes = ["setattr -unset ram_style a:ram_style=distributed"]
-    options = "-device u" if device.part == "up5k" else "-device hx"
+    options = "-device u -spram" if device.part in SPRAMS else "-device hx"
+    if device.part in SPRAMS:
+        # SPRAM is empty at first; what our memories for it hold is for simulations.
+        passes += ["proc", "flatten", f"delete t:$meminit* r:MEMID=*{SPRAM}* %i"]
     if dsp and device.dsp:
         # yosys 0.70 ends in a segmentation fault, or loses the product, where it takes two registers into an SB_MAC16.
         passes += ["proc", "flatten", f"setattr -set keep 1 -unset init {_PRODUCTS}"]

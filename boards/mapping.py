@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PlanError
+from ..hw.double_ram import SPRAM
 from . import adders
 from .area import Area
 from .devices import Device
 from .families import check_fit, family_of, measure
+from .ice40 import SPRAMS
 from .layers import find_layers
 from .memory_files import move_contents
-from .netlist import Absorbed, Module, read_netlist
+from .netlist import Absorbed, Module, count_cells, read_netlist
 from .yosys import run_yosys
 
 DESIGN, NETLIST = "design.v", "netlist.json"
@@ -70,6 +72,7 @@ def map_design(job: Job) -> Mapped:
     (job.work / NETLIST).write_text(json.dumps({"modules": {job.top: module}}))
     area = measure(module, job.device)
     check_fit(area, job.device)
+    _check_spram(count_cells(module)["SB_SPRAM256KA"], job.device)
     return Mapped(module, absorbed, area, belongs)
 
 
@@ -102,7 +105,19 @@ def write_design(job: Job) -> None:
 
 def read_design(job: Job) -> str:
     """The text that yosys reads."""
-    return (job.work / DESIGN).read_text()
+    text = (job.work / DESIGN).read_text()
+    if SPRAM in text:
+        _check_spram(1, job.device)
+    return text
+
+
+def _check_spram(needed: int, device: Device) -> None:
+    found = SPRAMS.get(device.part, 0)
+    if needed > found:
+        raise PlanError(
+            f"{device.name}: layers in memory spram need {needed} SPRAM blocks or more, it has {found}; lower their pe "
+            "or simd, or choose memory ram"
+        )
 
 
 def _passes(job: Job, text: str, top: str, file: str, is_whole: bool) -> list[str]:

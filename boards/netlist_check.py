@@ -41,7 +41,7 @@ MODELS = {
             "gowin_multiplier.v": ("MULT9X9", "MULT18X18"),
         },
     ),
-    "ice40": Models("ice40/cells_sim.v", {}, ("SB_RAM40_4K",)),
+    "ice40": Models("ice40/cells_sim.v", {}, ("SB_RAM40_4K", "SB_SPRAM256KA")),
     "xc7": Models("xilinx/cells_sim.v", {"xilinx_memory.v": ("RAMB18E1", "RAMB36E1")}),
 }
 
@@ -64,6 +64,11 @@ def simulate_netlist(
     netlist: yosys' JSON of ``design`` mapped to ``family``, with whatever edits. The rest is as in
     :func:`espalier.sim.simulate.simulate`. Raises PlanError where the family, or a cell in use, has no model.
     """
+    if not design.is_filled:
+        raise PlanError(
+            "layers in memory spram have no weights in a netlist before they are loaded; leave --check out, and see "
+            "`espalier run --simulated`"
+        )
     progress("writing the netlist as Verilog")
     text = write_verilog(netlist, design.top, family, timeout_s)
     return simulate(

@@ -45,6 +45,7 @@ def build_conv2d(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> S
         node.weights.reshape(node.outputs, 1 if is_parallel else -1, -1 if is_parallel else channels),
         window[-1].stage.y_type, reach_of_windows(node, bounds), bounds[node.name], node.result,
         pixels=rows * columns, blocks=node.groups, is_repeated=is_repeated, function=unit.function,
+        is_loaded=fold.is_loaded,
     )  # fmt: skip
     makes = unit.result
     if node.groups > 1:

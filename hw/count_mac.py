@@ -110,11 +110,10 @@ def count_mac(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     array = find_array(sums, fold.pe, fold.simd, is_dsp, beats > 1)
     if not (is_dsp or sums.are_signs):  # bits of weights that are zero in all of few slots take nothing
         array = array._replace(features=array.features * (1 - 2.0 ** -(groups * beats)))
-    words = 1 if sums.is_one_word else groups * beats
-    style = choose_style(groups * beats, array.word_bits) if fold.memory == "auto" else fold.memory
-    finish, read = sums.finish.count(fold.pe), read_cycles(words, style)
+    memory, read = _memory(groups * beats, sums.is_one_word, array.word_bits, fold)
+    finish = sums.finish.count(fold.pe)
     buffer, kept = count_buffer(beats if is_output_major else 1, lanes * x_bits, is_kept)
-    found = _walk(is_output_major, beats, own_groups, sums.blocks) + rom(words, array.word_bits, style) + buffer
+    found = _walk(is_output_major, beats, own_groups, sums.blocks) + memory + buffer
     found = found + array.features + finish.features
     kept_groups = 1 if is_output_major else own_groups
     is_added = beats > 1 or array.cycles == 0 or sums.start_bits > 0 or array.has_carry
@@ -133,6 +132,18 @@ def count_mac(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     found = found + features(register=latency - 1, stages=1)
     most = -(-(latency + 1) // beats) if is_output_major else min(latency + 1, own_groups)
     return found + queue(depth or most, fold.pe * sums.finish.y_type.bits)
+
+
+def _memory(slots: int, is_one_word: bool, bits: int, fold: LayerPlan) -> tuple[Features, int]:
+    """Of the weights, and the cycles that it takes to read. What writes one that is loaded is not counted."""
+    if not fold.is_loaded:
+        words, style = 1 if is_one_word else slots, fold.memory
+        style = choose_style(slots, bits) if style == "auto" else style
+        return rom(words, bits, style), read_cycles(words, style)
+    words = 2 << (slots - 1).bit_length()  # of both banks
+    style = "spram" if fold.memory == "spram" else choose_style(words, bits)
+    taken = {"block": block_ram, "lut": lut_ram}.get(style, lambda words, bits: NOTHING)(words, bits)
+    return taken + registers(bits, read_cycles(words, style) - (style == "block")), read_cycles(words, style)
 
 
 def _walk(is_output_major: bool, beats: int, groups: int, blocks: int) -> Features:

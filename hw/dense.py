@@ -18,6 +18,7 @@ def build_dense(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -> Se
             Product(
                 node.weights[:, None], x_type, bounds[node.inputs[0]], bounds[node.name], node.result,
                 pixels=unit.source.pixels, function=function,
+                is_loaded=fold.is_loaded,
             )
         )  # fmt: skip
         x_type = function.result if function else node.result

@@ -35,6 +35,7 @@ def build_depthwise(unit: Unit, fold: LayerPlan, bounds: Mapping[str, Bounds]) -
         node.weights.reshape(node.outputs, -1, 1), window[-1].stage.y_type,
         reach_of_windows(node, bounds), bounds[node.name], node.result,
         pixels=rows * columns, is_lanewise=True, function=unit.function,
+        is_loaded=fold.is_loaded,
     )  # fmt: skip
     return [*window, Part(unit.name, build_product(product, replace(fold, simd=1)), (window[-1].makes,), unit.result)]
 

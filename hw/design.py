@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -10,17 +11,22 @@ from numpy.typing import NDArray
 
 from ..errors import GraphError, PlanError
 from ..ir.graph import Graph, Ints, TensorType
-from ..ir.ranges import find_bounds
 from . import stream
 from .convert import convert_lanes
+from .double_ram import DoubleRam
 from .fork import ForkStage
+from .image import Layout, layout_of
 from .join_layers import join_layers
+from .loadable import admit, loaded_nodes, settle, without_contents
 from .operators import STAGES, Unit, made_as, units
 from .part import Part, View
 from .plan import LayerPlan, Plan
 from .queues import smallest_depths
 from .stage import Stage
 from .timing import Link, Schedule, connect, handshakes, sink, solve, source
+
+LOAD_PORTS = ("weights", "loads_accepted", "loads_refused", "loads_state", "loads_filled")
+"""Of a design with memories to load: the bytes of images, and what became of them."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +108,12 @@ class Design:
     """Stages by name, in topological order, and channels; built by :func:`generate`."""
 
     def __init__(self, graph: Graph, plan: Plan, whole: "Design | None" = None):
-        self.graph, self.plan, self._whole = graph, plan, whole
-        self.units = units(graph)
+        self.plan, self._whole = settle(units(graph), plan), whole
+        self.graph, self._bounds = admit(graph, units(graph), self.plan)
+        self.units = units(self.graph)
         self.stages: dict[str, Stage | ForkStage] = {}
         self.channels: list[Channel] = []
         self.buffers: list[Link] = []
-        self._bounds = find_bounds(graph)
         self._place()
         self._check_names()
         self._set_depths()
@@ -120,6 +126,28 @@ class Design:
     def links(self) -> list[Link]:
         """Of all streams, and of the buffers inside stages, whose places are their depth."""
         return [*(channel.link for channel in self.channels), *self.buffers]
+
+    @property
+    def memories(self) -> dict[str, DoubleRam]:
+        """Those whose words can be replaced, in the order of an image."""
+        stages = [(name, stage) for name, stage in self.stages.items() if isinstance(stage, Stage)]
+        return {f"{name}.{key}": memory for name, stage in stages for key, memory in stage.loaded.items()}
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether there are weights without any image: SPRAM is empty at first."""
+        return all(layer.memory != "spram" for layer in self.plan.layers.values())
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Of images for the memories."""
+        loaded = loaded_nodes(self.units, self.plan)
+        return layout_of(self.memories, without_contents(self.graph, loaded), self.plan)
+
+    @property
+    def most_inside(self) -> int:
+        """Frames that can be inside at once: each has a beat in a queue or a buffer, or a stage is not done with it."""
+        return sum(link.depth or 0 for link in self.links) + len(self.stages)
 
     @property
     def schedules(self) -> dict[str, Schedule]:
@@ -201,6 +229,7 @@ class Design:
     def _check_names(self) -> None:
         """Raise GraphError where a port or a process would take the place of another."""
         ports = [port.name for port in (*self.graph.inputs, *self.graph.outputs)]
+        ports += LOAD_PORTS if self.memories else ()
         fills = [filling(name) for name, stage in self.stages.items() if isinstance(stage, Stage) and stage.fill]
         outside = [f"source_{port.name}" for port in self.graph.inputs]
         outside += [f"sink_{port.name}" for port in self.graph.outputs]

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The way out of every stage that sums: the function that its unit applies to the sums, and zeros in padding lanes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +11,12 @@ from ..ir.graph import Bounds, Ints, IntType, Node
 from ..ir.table import Table
 from ..ir.threshold import Threshold
 from .counters import Walk
+from .double_ram import DoubleRam
 from .lower import arrange, lower, make_up
 from .padding import without_padding
+from .product import Product
 from .stream import split
+from .weights import StoredWeights
 
 
 class Finish:
@@ -21,10 +24,20 @@ class Finish:
 
     function: the operator that the unit applies to its sums, if any; result: the type of the sums if there is none.
     sums: what each channel's can be; blocks: the channels come in so many equal blocks, each of whole groups of lanes.
-    x_type: holds every sum; lead: how long before the sums their group is counted.
+    x_type: holds every sum; lead: how long before the sums their group is counted. is_loaded: the thresholds can be
+    replaced; they are in ``loaded``.
     """
 
-    def __init__(self, function: Node | None, lanes: int, sums: Bounds, result: IntType, *, blocks: int = 1):
+    def __init__(
+        self,
+        function: Node | None,
+        lanes: int,
+        sums: Bounds,
+        result: IntType,
+        *,
+        blocks: int = 1,
+        is_loaded: bool = False,
+    ):
         self.lanes, self._blocks, self._channels = lanes, blocks, len(sums.low) // blocks
         self._groups = -(-self._channels // lanes)
         highest = int(sums.high.max())
@@ -34,8 +47,12 @@ class Finish:
             return
         if blocks > 1:
             function = arrange(function, channels_of_lanes(self._channels, lanes, blocks))
-        self._function = lower(function, lanes, self.x_type, highest)
+        self._function = lower(function, lanes, self.x_type, highest, is_loaded=is_loaded)
         self.y_type, self.cycles, self.lead = self._function.y_type, self._function.cycles, self._function.lead
+
+    @property
+    def loaded(self) -> Mapping[str, DoubleRam]:
+        return self._function.loaded if self._function else {}
 
     def build(self, m: Module, totals: Sequence[Value], done: Sequence[Value]) -> list[Value]:
         """The values to emit with ``done[lead + cycles]``.
@@ -82,3 +99,17 @@ def begin(function: Node | None, offsets: Ints, sums: Bounds) -> tuple[Ints, Nod
     if function is None or isinstance(function, Table):
         return offsets, function, sums
     return np.zeros_like(offsets), make_up(function, offsets), Bounds(sums.low - offsets, sums.high - offsets)
+
+
+def begin_loaded(product: Product, stored: StoredWeights) -> tuple[Ints, Node | None, Bounds, tuple[int, int]]:
+    """Like `begin`, and the limits of what sums start from, whatever weights and thresholds take the place of these."""
+    offsets, function = stored.offsets, product.function
+    if not stored.are_signs:
+        return offsets, function, product.sums, (0, 0)
+    terms, mirror = product.weights[0].size, product.x_type.low + product.x_type.high
+    if function is None:
+        return offsets, None, product.sums, (min(0, -mirror * terms), max(0, -mirror * terms))
+    low, high = min(0, int(product.reach.low.min())), max(0, int(product.reach.high.max()))
+    outputs = np.ones(len(offsets), np.int64)
+    sums = Bounds(terms * min(low, mirror - high) * outputs, terms * max(high, mirror - low) * outputs)
+    return np.zeros_like(offsets), make_up(function, offsets), sums, (0, 0)

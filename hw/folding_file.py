@@ -40,7 +40,8 @@ class Folding:
 
 
 def write_plan(plan: Plan, path: Path) -> None:
-    path.write_text(json.dumps(asdict(plan), indent=2) + "\n")
+    document = asdict(plan, dict_factory=lambda items: {key: value for key, value in items if value is not None})
+    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def read_plan(path: Path) -> Plan:
@@ -84,7 +85,7 @@ def _finn_folds(entries: Mapping[str, Any]) -> tuple[Given, ...]:
 def _layer(name: str, entry: Any) -> Given:
     kinds = get_type_hints(LayerPlan)
     for key, value in _known(name, _table(name, entry), tuple(kinds)).items():
-        if kinds[key] is int:
+        if kinds[key] in (int, int | None):
             _count(f"{name}: {key}", value)
         else:
             _one_of(f"{name}: {key}", value, get_args(kinds[key]))

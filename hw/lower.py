@@ -22,8 +22,13 @@ ROWS: Mapping[type[Node], tuple[str, ...]] = {
 }
 
 
-def lower(node: Any, lanes: int, x_type: IntType, highest: int) -> LaneFunction:
-    """The lane function of ``node`` for inputs of ``x_type``, none of which exceeds ``highest``."""
+def lower(node: Any, lanes: int, x_type: IntType, highest: int, *, is_loaded: bool = False) -> LaneFunction:
+    """The lane function of ``node`` for inputs of ``x_type``, none of which exceeds ``highest``.
+
+    is_loaded: other thresholds may take the place of its own; only a Threshold is built so.
+    """
+    if is_loaded:
+        return threshold_function(node, lanes, x_type, highest, is_loaded=True)
     return _LANE_FUNCTIONS[type(node)](node, lanes, x_type, highest)
 
 

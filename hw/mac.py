@@ -7,8 +7,9 @@ from ..ir.graph import IntType
 from .arithmetic import delay
 from .buffer import InputBuffer
 from .counters import Walk
-from .finish import Finish, begin, channels_of_lanes
-from .function import table_rom
+from .double_ram import DoubleRam
+from .finish import Finish, begin, begin_loaded, channels_of_lanes
+from .function import table_ram, table_rom
 from .kept_sums import KeptSums, Totals
 from .mac_array import make_array
 from .memory import Rom, choose_style
@@ -33,18 +34,26 @@ class MacStage(Stage):
             is_repeated=product.is_repeated or product.is_lanewise,
         )  # fmt: skip
         self._is_long = scan.beats > 1
-        stored = store(product.weights, x_type, fold.pe, fold.simd, product.blocks, fold.order)
-        start, function, sums = begin(product.function, stored.offsets, product.sums)
-        self._finish = Finish(function, fold.pe, sums, product.result, blocks=product.blocks)
+        is_loaded = product.is_loaded
+        bits = fold.weight_bits if is_loaded else None
+        stored = store(product.weights, x_type, fold.pe, fold.simd, product.blocks, fold.order, bits)
+        if is_loaded:
+            start, function, sums, limits = begin_loaded(product, stored)
+        else:
+            start, function, sums = begin(product.function, stored.offsets, product.sums)
+            limits = int(start.min()), int(start.max())
+        self._finish = Finish(function, fold.pe, sums, product.result, blocks=product.blocks, is_loaded=is_loaded)
         starts = start[channels_of_lanes(own, fold.pe, product.blocks)].reshape(-1, fold.pe)
-        self._start_type = IntType.of_range(int(start.min()), int(start.max()))
-        self._starts = table_rom(starts, self._start_type, "lut") if start.any() else None
+        self._start_type = IntType.of_range(*limits)
+        table = table_ram if is_loaded else table_rom
+        self._starts = table(starts, self._start_type, "lut") if any(limits) else None
 
         ends = self._finish.x_type, self._start_type
         total = IntType.of_range(min(dtype.low for dtype in ends), max(dtype.high for dtype in ends))
         self._array, words, width = make_array(product, fold, stored, total if self._is_long else None)
-        style = choose_style(len(words), width) if fold.memory == "auto" else fold.memory
-        self._rom = Rom(words if len(set(words)) > 1 else words[:1], width, style)
+        self._rom = self._make_memory(words, width, fold)
+        memories = {"weights": self._rom, "starts": self._starts, **self._finish.loaded}
+        self.loaded = {name: memory for name, memory in memories.items() if isinstance(memory, DoubleRam)}
         lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
         self._buffer = InputBuffer(scan.kept_beats, lanes * x_type.bits, scan.is_kept)
         packing = self._array.packing
@@ -54,6 +63,13 @@ class MacStage(Stage):
         self._set_cycles()
         self.schedule = scan.schedule(product.pixels)
         super().__init__({"x": Beats(lanes, x_type)}, Beats(fold.pe, self._finish.y_type))
+
+    @staticmethod
+    def _make_memory(words: list[int], width: int, fold: LayerPlan) -> Rom | DoubleRam:
+        if fold.is_loaded:
+            return DoubleRam(words, width, "spram" if fold.memory == "spram" else "auto")
+        style = choose_style(len(words), width) if fold.memory == "auto" else fold.memory
+        return Rom(words if len(set(words)) > 1 else words[:1], width, style)
 
     def _set_cycles(self) -> None:
         """Cycles from the issue of a slot: until its input and its weights are there, and until it is summed up."""

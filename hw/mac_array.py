@@ -95,7 +95,8 @@ def make_array(
     if dsp and not product.is_lanewise:
         packing = choose_packing(reach, (stored.low, stored.high), fold.pe, fold.simd, total)
     if packing:
-        packed = PackedWeights(stored.tiles, packing)
+        limits = (stored.low, stored.high) if product.is_loaded else None
+        packed = PackedWeights(stored.tiles, packing, limits)
         array = PackedArray(x_type, reach, packed, fold.pe, fold.simd)
         return array, packed.words, packed.bits * packed.packs * fold.simd
     array = MacArray(x_type, reach, stored, fold.pe, fold.simd, dsp=dsp, is_lanewise=product.is_lanewise)

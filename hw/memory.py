@@ -31,7 +31,7 @@ def read_cycles(depth: int, style: str) -> int:
     """Cycles from address to registered word: block RAM has its own output register and one beside the logic."""
     if depth == 1:
         return 0
-    return 3 if style == "block" else 1
+    return 3 if style in ("block", "spram") else 1
 
 
 class Bank(NamedTuple):

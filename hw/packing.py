@@ -77,8 +77,8 @@ class PackedWeights:
     A field of an operand in memory is as wide as its values, those of the whole layer: a lower one may have borrowed.
     """
 
-    def __init__(self, tiles: Ints, packing: Packing):
-        """tiles: (slots, pe, simd)."""
+    def __init__(self, tiles: Ints, packing: Packing, limits: Range | None = None):
+        """tiles: (slots, pe, simd); limits: of the weights that may take their place."""
         self.packing = packing
         lanes, spacing = packing.lanes, packing.spacing
         slots, pe, simd = tiles.shape
@@ -86,14 +86,18 @@ class PackedWeights:
         padded[:, :pe] = tiles
         places = spacing * np.arange(lanes)
         operands = (padded.reshape(slots, -1, lanes, simd) << places[:, None]).sum(axis=2)
-        self._reach = int(padded.min()), int(padded.max())
+        self._reach = low, high = limits or (int(padded.min()), int(padded.max()))
         self.low, self.high = int(operands.min()), int(operands.max())
         fields = [operands >> place for place in places]
         for lane in range(lanes - 1):
             fields[lane] &= (1 << spacing) - 1
-            if tiles.min() < 0:
+            if low < 0:
                 fields[lane] -= fields[lane] >> spacing - 1 << spacing
         self._types = [IntType.of_range(int(field.min()), int(field.max())) for field in fields]
+        if limits:
+            self.low, self.high = (end * _ones(lanes, spacing) for end in limits)
+            above = IntType.of_range(low - int(low < 0), high)  # a lower field may have borrowed
+            self._types = [IntType.of_range(low, high), *[above] * (lanes - 1)]
         self._starts = np.cumsum([0, *(dtype.bits for dtype in self._types)]).tolist()
         stored = sum(
             (field & (1 << dtype.bits) - 1) << start

@@ -6,6 +6,7 @@ from typing import Literal
 
 Interface = Literal["stream", "axi-stream"]
 Engine = Literal["mac", "serial", "popcount", "spatial"]
+LOADED = ("ram", "spram")
 Order = Literal["output", "input"]
 
 
@@ -18,6 +19,9 @@ class LayerPlan:
         channels alone, channels per cycle.
     simd: inputs of a dense layer taken per cycle, or of a convolution: of one pixel and group of filters, or, where it
         is more than that and there is one group, of several pixels of the window at once. 1 elsewhere.
+    memory: of weights; "ram": they and the thresholds behind them can be replaced while the hardware runs, by any of
+        ``weight_bits`` bits (1: by -1 and 1), without which the bits of those that are there count. "spram": the same,
+        weights in the large memories of iCE40 UP5K, which are empty until an image of weights is loaded.
     multiplier: in DSP blocks, several small products in each, or in lookup tables.
     order: of dense and convolution layers. "output": every group of ``pe`` outputs scans the input, which is kept, and
         leaves when it is done. "input": every beat of the input goes to all outputs, whose sums are kept; they leave
@@ -30,10 +34,16 @@ class LayerPlan:
     pe: int = 1
     simd: int = 1
     multiplier: Literal["lut", "dsp"] = "lut"
-    memory: Literal["auto", "block", "lut", "logic"] = "auto"
+    memory: Literal["auto", "block", "lut", "logic", "ram", "spram"] = "auto"
     order: Order = "output"
     planes: Literal["group-major", "plane-major"] = "plane-major"
     shifts_per_slot: int = 1
+    weight_bits: int | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether weights can be replaced."""
+        return self.memory in LOADED
 
 
 @dataclass(frozen=True)

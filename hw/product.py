@@ -13,7 +13,8 @@ class Product:
     inputs; sums: what each output can be; result: its type. blocks: the outputs are so many equal blocks, each with an
     input of its own. is_repeated: the stream brings the input again for each group of ``pe`` outputs, nothing is kept.
     is_lanewise: each output has inputs of its own, so that a beat holds ``simd`` for each of ``pe`` outputs.
-    function: what turns sums into codes on their way out.
+    function: what turns sums into codes on their way out. is_loaded: weights and function can be replaced
+    by others, for which ``sums`` holds, too.
     """
 
     weights: Ints
@@ -26,3 +27,4 @@ class Product:
     is_repeated: bool = False
     is_lanewise: bool = False
     function: Node | None = None
+    is_loaded: bool = False

@@ -10,6 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .deep_queue import make_queue
+from .double_ram import DoubleRam
 from .queue import Credits
 from .stream import Beats, beats_of
 from .timing import Schedule
@@ -30,7 +31,7 @@ class Stage(wiring.Component):
     at ``y``; depth: beats that the output queue holds, which may be set until the stage is elaborated.
     fill: of a stage with a buffer, the schedule of a second process, which takes ``x`` and starts the beats of
     "buffer"; ``schedule`` then reads its port "buffer". visible: cycles from such a write until the beat can be read;
-    places: beats that the buffer holds, which ``hold`` sets.
+    places: beats that the buffer holds, which ``hold`` sets. loaded: memories whose words can be replaced.
     """
 
     schedule: Schedule
@@ -39,6 +40,7 @@ class Stage(wiring.Component):
     fill: Schedule | None = None
     visible: int = 0
     places: int = 1
+    loaded: Mapping[str, DoubleRam] = {}
 
     def __init__(self, inputs: Mapping[str, Beats], y: Beats):
         self.inputs, self.lanes_out, self.y_type = dict(inputs), y.lanes, y.dtype

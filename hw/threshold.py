@@ -7,40 +7,49 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from ..ir.graph import Ints, IntType
 from ..ir.threshold import Threshold
 from .arithmetic import Bits, delay
-from .function import LaneFunction, by_group, table_rom
-from .memory import choose_style, read_cycles
+from .double_ram import DoubleRam
+from .function import LaneFunction, by_group, table_ram, table_rom
+from .memory import Rom, choose_style, read_cycles
 from .stream import lane_shape, split
 
 MOST_COMPARATORS = 3
 
 
-def threshold_function(node: Threshold, lanes: int, x_type: IntType, highest: int) -> LaneFunction:
+def threshold_function(
+    node: Threshold, lanes: int, x_type: IntType, highest: int, *, is_loaded: bool = False
+) -> LaneFunction:
     """The cheaper of the two forms for the number of thresholds of ``node``; no input exceeds ``highest``."""
     form = Comparators if node.thresholds.shape[1] <= MOST_COMPARATORS else BinarySearch
-    return form(node, lanes, x_type, highest)
+    return form(node, lanes, x_type, highest, is_loaded=is_loaded)
 
 
-def _grouped(node: Threshold, lanes: int, steps: int, x_type: IntType, highest: int) -> tuple[Ints, IntType]:
+def _grouped(
+    node: Threshold, lanes: int, steps: int, x_type: IntType, highest: int, is_loaded: bool
+) -> tuple[Ints, IntType]:
     """Thresholds as (groups, lanes, steps), and their type; padding lanes yield zero where they can."""
     # One more than the highest input is never reached, and seldom needs another bit.
     low, high = x_type.low, highest + 1
     never = np.full((node.thresholds.shape[0], steps - node.thresholds.shape[1]), high)
     rows = np.concatenate([np.clip(node.thresholds, low, high), never], axis=1)
-    if (rows == rows[0]).all():  # one row serves all groups
+    if (rows == rows[0]).all() and not is_loaded:  # one row serves all groups
         return np.tile(rows[:1], (1, lanes, 1)), IntType.of_range(int(rows.min()), int(rows.max()))
     zero = int(np.clip(-node.base, 0, steps))
     grouped = by_group(rows, lanes, [low] * zero + [high] * (steps - zero))
+    if is_loaded:
+        return grouped, IntType.of_range(low, high)
     return grouped, IntType.of_range(int(grouped.min()), int(grouped.max()))
 
 
 class Comparators(LaneFunction):
     """Compares with all thresholds of a channel at once and counts those reached."""
 
-    def __init__(self, node: Threshold, lanes: int, x_type: IntType, highest: int):
+    def __init__(self, node: Threshold, lanes: int, x_type: IntType, highest: int, *, is_loaded: bool = False):
         steps = node.thresholds.shape[1]
-        thresholds, self._type = _grouped(node, lanes, steps, x_type, highest)
+        thresholds, self._type = _grouped(node, lanes, steps, x_type, highest, is_loaded)
         self._steps, self._base, self._grouped = steps, node.base, thresholds
-        self._rom = table_rom(thresholds.reshape(len(thresholds), -1), self._type)
+        table = table_ram if is_loaded else table_rom
+        self._rom = table(thresholds.reshape(len(thresholds), -1), self._type)
+        self.loaded = {"thresholds": self._rom} if isinstance(self._rom, DoubleRam) else {}
         self.lead = self._rom.latency
         self.cycles = 1 if steps == 1 and node.base == 0 else 2
         super().__init__(lanes, len(thresholds), x_type, node.result)
@@ -54,7 +63,7 @@ class Comparators(LaneFunction):
         for lane in range(self.lanes):
             reached = Signal(self._steps, name=f"reached_{lane}", reset_less=True)
             for step in range(self._steps):
-                if self.groups == 1:
+                if self.groups == 1 and not self.loaded:
                     is_reached = at_least(xs[lane], int(self._grouped[0, lane, step]))
                 else:
                     is_reached = xs[lane] >= thresholds[lane * self._steps + step]
@@ -89,13 +98,20 @@ def at_least(value: Bits, threshold: int) -> Bits:
 class BinarySearch(LaneFunction):
     """Finds one bit of the count after the other: a comparator and a memory of 2**stage words for each."""
 
-    def __init__(self, node: Threshold, lanes: int, x_type: IntType, highest: int):
+    def __init__(self, node: Threshold, lanes: int, x_type: IntType, highest: int, *, is_loaded: bool = False):
         self._bits = node.thresholds.shape[1].bit_length()
-        self._thresholds, self._type = _grouped(node, lanes, (1 << self._bits) - 1, x_type, highest)
+        self._thresholds, self._type = _grouped(node, lanes, (1 << self._bits) - 1, x_type, highest, is_loaded)
         self._base = node.base
         groups = len(self._thresholds)
         self._styles = [choose_style(groups << stage, self._type.bits) for stage in range(self._bits)]
         reads = [read_cycles(groups << stage, style) for stage, style in enumerate(self._styles)]
+        if is_loaded:
+            places = [(lane, stage) for lane in range(lanes) for stage in range(self._bits)]
+            self.loaded = {
+                f"thresholds_{lane}_{stage}": table_ram(self._middles(lane, stage), self._type)
+                for lane, stage in places
+            }
+            reads = [self.loaded[f"thresholds_0_{stage}"].latency for stage in range(self._bits)]
         self._reads = reads
         self.lead = reads[0]
         self.cycles = sum(reads[1:]) + self._bits + int(self._base != 0)
@@ -111,7 +127,7 @@ class BinarySearch(LaneFunction):
         value = split(self.x, self.lanes, self.x_type)[lane]
         group, found = self.group, Const(0, 0)
         for stage in range(self._bits):
-            rom = self._rom(lane, stage)
+            rom = self._memory(lane, stage)
             m.submodules[f"thresholds_{lane}_{stage}"] = rom
             address = Cat(found, group) if self.groups > 1 else found
             m.d.comb += rom.address.eq(address)
@@ -132,8 +148,11 @@ class BinarySearch(LaneFunction):
             found = code
         m.d.comb += self.y.word_select(lane, self.y_type.bits).eq(found)
 
-    def _rom(self, lane, stage):
+    def _memory(self, lane: int, stage: int) -> Rom | DoubleRam:
+        loaded = self.loaded.get(f"thresholds_{lane}_{stage}")
+        return loaded or table_rom(self._middles(lane, stage), self._type, self._styles[stage])
+
+    def _middles(self, lane: int, stage: int) -> Ints:
         """Words at ``group << stage | prefix``: the threshold in the middle of what the prefix leaves open."""
         half = 1 << (self._bits - stage - 1)
-        middles = self._thresholds[:, lane, half - 1 :: 2 * half]
-        return table_rom(middles.reshape(-1, 1), self._type, self._styles[stage])
+        return self._thresholds[:, lane, half - 1 :: 2 * half].reshape(-1, 1)

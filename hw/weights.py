@@ -31,14 +31,26 @@ class StoredWeights:
         return words_of(self.tiles.reshape(len(self.tiles), -1), self.dtype.bits)
 
 
+def weight_range(bits: int) -> tuple[int, int]:
+    """Of any weights of so many bits; a single bit stands for -1 and 1."""
+    return (-1, 1) if bits == 1 else (-(1 << bits - 1), (1 << bits - 1) - 1)
+
+
 def store(
-    weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int = 1, order: Order = "output"
+    weights: Ints,
+    x_type: IntType,
+    pe: int,
+    simd: int,
+    blocks: int = 1,
+    order: Order = "output",
+    bits: int | None = None,
 ) -> StoredWeights:
     """Fold ``weights``, (outputs, positions, inputs), into the tiles of ``fold_tiles`` in the order of slots.
 
-    order: "output": the groups of a block go one after the other; "input": they are the innermost.
+    order: "output": the groups of a block go one after the other; "input": they are the innermost. bits: stored so
+    that any weights of so many bits can take their place.
     """
-    are_signs = bool((np.abs(weights) == 1).all())
+    are_signs = bool((np.abs(weights) == 1).all()) if bits is None else bits == 1
     offsets = np.zeros(len(weights), np.int64)
     if are_signs:
         # An inverted input is (2**bits - 1) - x if unsigned, and -1 - x if signed.
@@ -46,6 +58,8 @@ def store(
         offsets = -inverted_zero * (weights < 0).sum(axis=(1, 2))
     values = (weights < 0).astype(np.int64) if are_signs else weights
     low, high = min(0, int(values.min())), max(0, int(values.max()))
+    if bits:
+        low, high = (0, 1) if are_signs else weight_range(bits)
     dtype = IntType.of_range(low, high)
     tiles = fold_tiles(values, pe, simd, blocks)
     if order == "input":

@@ -60,12 +60,14 @@ Per run: `<port>.hex` beats sent, `<port>.stalls` in which cycles a port may act
 
 @dataclass(frozen=True)
 class Bench:
-    """A design, or the netlist of one, as text of module ``top``, and its streams."""
+    """A design, or the netlist of one, as text of module ``top``, and its streams; others: ports that the bench does
+    not use, with what is tied to them."""
 
     top: str
     verilog: str
     streams: tuple[Stream, ...]
     is_netlist: bool = False
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,7 @@ def write_bench(folder: Path, bench: Bench, runs: list[str]) -> None:
     commands = ", ".join("plain" if run == "plain" else f"make RUN={run}" for run in runs)
     texts = {
         f"{bench.top}.v": bench.verilog,
-        "tb.sv": write_harness(bench.top, bench.streams),
+        "tb.sv": write_harness(bench.top, bench.streams, bench.others),
         f"test_{bench.top}.py": Path(__file__).with_name("bench.py").read_text(),
         "bench.json": json.dumps({"top": bench.top, "streams": layout}, indent=1) + "\n",
         "Makefile": MAKEFILE.format(top=bench.top),

@@ -157,12 +157,15 @@ endmodule
 """
 
 
-def write_harness(top: str, streams: Sequence[Stream]) -> str:
-    """Verilog of the module ``tb`` around module ``top``; one text serves any frames, stalls and limits."""
+def write_harness(top: str, streams: Sequence[Stream], others: Sequence[tuple[str, str]] = ()) -> str:
+    """Verilog of the module ``tb`` around module ``top``; one text serves any frames, stalls and limits.
+
+    others: ports that no stream has, with what is tied to them.
+    """
     parts = [HEADER.format(top=top, reset=RESET_CYCLES, slot_high=PERIOD.bit_length() - 2)]
     parts += [source(stream) for stream in streams if stream.direction == "in"]
     parts += [sink(stream) for stream in streams if stream.direction == "out"]
-    parts.append(instance(top, streams))
+    parts.append(instance(top, streams, others))
     parts += [probe(stream) for stream in streams]
     return "".join([*parts, footer(streams)])
 
@@ -186,12 +189,13 @@ def sink(stream: Stream) -> str:
     return SINK.format(**words, last_wire=last_wire, last_check=SINK_LAST.format(**words) if stream.axi else "")
 
 
-def instance(top: str, streams: Sequence[Stream]) -> str:
+def instance(top: str, streams: Sequence[Stream], others: Sequence[tuple[str, str]]) -> str:
     wires = ["clk", "rst"]
     for stream in streams:
         if stream.port:
             wires += [*stream.wires, *([f"{stream.port}_tlast"] if stream.axi else [])]
-    return f"\n  \\{top} dut ({', '.join(f'.{wire}({wire})' for wire in wires)});\n"
+    ports = [f".{wire}({wire})" for wire in wires] + [f".{port}({tied})" for port, tied in others]
+    return f"\n  \\{top} dut ({', '.join(ports)});\n"
 
 
 def probe(stream: Stream) -> str:

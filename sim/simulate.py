@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import BuildError
 from ..hw.design import Design
 from ..hw.stream import unpack
+from ..hw.verilog import FILLED, LOADS
 from ..ir.execute import execute
 from ..ir.graph import Ints
 from . import runner
@@ -76,7 +77,18 @@ def bench_of(design: Design, verilog: str, is_netlist: bool = False) -> Bench:
         path = f"core.{channel.path}" if axi else channel.path
         is_axi = axi and bool(port)
         streams.append(Stream(channel.name, layer, channel.type, channel.lanes, path, port, direction, is_axi))
-    return Bench(design.top, verilog, tuple(streams), is_netlist)
+    others = _load_ports(design) if design.memories else ()
+    return Bench(design.top, verilog, tuple(streams), is_netlist, others)
+
+
+def _load_ports(design: Design) -> tuple[tuple[str, str], ...]:
+    """The ports by which weights are loaded: none come, those of the design are there."""
+    if design.plan.interface == "axi-stream":
+        stream = {"_tdata": "'0", "_tvalid": "1'b0", "_tlast": "1'b0", "_tready": ""}
+    else:
+        stream = {"__payload": "'0", "__valid": "1'b0", "__ready": ""}
+    ports = {f"weights{part}": tied for part, tied in stream.items()} | dict.fromkeys(LOADS, "")
+    return tuple((ports | ({} if design.is_filled else {FILLED: "1'b1"})).items())
 
 
 def vectors_of(design: Design, tensors: Mapping[str, Ints], name: str, stall: float, seed: int) -> Vectors:

@@ -200,3 +200,9 @@ def test_build_says_what_is_wrong_with_the_board_before_it_begins(tmp_path, caps
     arguments = ["build", model, "-o", tmp_path / "build", "--board", "icebreaker", "--clock-mhz", "3"]
     assert "clock 3 MHz: the PLL cannot make it" in refused(capsys, *arguments)
     assert not (tmp_path / "build").exists()
+
+
+def test_weights_that_the_bitstream_holds_cannot_be_replaced(made, frames, capsys):
+    message = "no layer has its weights in memory ram or spram"
+    assert message in refused(capsys, "run", made, frames, "--simulated", "--weights", made)
+    assert message in refused(capsys, "bitstream", made, "--board", "tang-nano-9k", "--weights-at", "0")

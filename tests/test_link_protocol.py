@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espalier.errors import PlanError
-from espalier.hw.link.linked import split_borders
+from espalier.hw.link.linked import numbered_borders
 from espalier.hw.link.protocol import ESCAPE, FLAG, Decoder, Kind, Packet, parse
 
 PACKETS = st.builds(
@@ -89,6 +89,6 @@ def test_random_bytes_hold_no_packet():
 
 
 def test_more_streams_than_the_link_has_numbers_for_are_an_error():
-    design = SimpleNamespace(top="net", channels=[SimpleNamespace(port="x", is_input=False)] * 17)
+    design = SimpleNamespace(top="net", memories={}, channels=[SimpleNamespace(port="x", is_input=False)] * 17)
     with pytest.raises(PlanError, match="net: has 17 inputs or outputs, the link numbers 16 of each; join some"):
-        split_borders(design)
+        numbered_borders(design)

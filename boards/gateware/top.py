@@ -6,13 +6,15 @@ from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from ...hw.design import Design
+from ...hw.image import image_length
 from ...hw.link.linked import LinkedCore, digest_of
 from ...hw.link.uart import Uart, cycles_per_bit
 from ..board import Board
 from ..pll import Pll, choose_pll
+from .flash import FlashReader
 from .pll_cell import pll_cell
 
 NAME = "espalier_board"
@@ -42,11 +44,11 @@ def choose_clock(board: Board, wanted_mhz: float | None) -> Clocking:
 
 
 class BoardTop(wiring.Component):
-    """Ports are the pins ``clk``, ``rx`` (the board receives) and ``tx``."""
+    """Ports are the pin ``clk`` and those of ``linked``: ``rx`` (the board receives), ``tx``, and of a flash."""
 
     def __init__(self, linked: LinkedCore, board: Board, clocking: Clocking):
         self._linked, self._board, self._clocking = linked, board, clocking
-        super().__init__({"clk": In(1), "rx": In(1, init=1), "tx": Out(1, init=1)})
+        super().__init__({"clk": In(1), **linked.signature.members})
 
     def elaborate(self, platform):
         m = Module()
@@ -58,7 +60,9 @@ class BoardTop(wiring.Component):
             m.d.comb += [domain.clk.eq(self.clk), locked.eq(1)]
         self._reset(m, domain, locked)
         m.submodules[LINKED] = linked = self._linked
-        m.d.comb += [linked.rx.eq(self.rx), self.tx.eq(linked.tx)]
+        for name, port in linked.signature.members.items():
+            inner, outer = getattr(linked, name), getattr(self, name)
+            m.d.comb += inner.eq(outer) if port.flow == In else outer.eq(inner)
         return m
 
     def _reset(self, m: Module, domain: ClockDomain, locked: Signal) -> None:
@@ -75,8 +79,16 @@ class BoardTop(wiring.Component):
         m.d.comb += domain.rst.eq(reset)
 
 
-def write_top(design: Design, core: str, board: Board, clocking: Clocking, baud: int) -> str:
-    """Verilog of module ``NAME`` for a bitstream; ``core`` is that of the design, which is part of it as it is."""
-    linked = LinkedCore(design, digest_of(core), Uart(cycles_per_bit(clocking.mhz, baud)))
+def write_top(
+    design: Design, core: str, board: Board, clocking: Clocking, baud: int, weights_at: int | None = None
+) -> str:
+    """Verilog of module ``NAME`` for a bitstream; ``core`` is that of the design, which is part of it as it is.
+
+    weights_at: where in the board's flash the image is that is loaded at the start.
+    """
+    starter = None
+    if weights_at is not None:
+        starter = FlashReader(weights_at, image_length(design.layout), clocking.mhz)
+    linked = LinkedCore(design, digest_of(core), Uart(cycles_per_bit(clocking.mhz, baud)), starter=starter)
     top = BoardTop(linked, board, clocking)
     return verilog.convert(top, name=NAME, emit_src=False, strip_internal_attrs=True) + "\n" + core

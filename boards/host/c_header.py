@@ -6,7 +6,7 @@ import numpy as np
 
 from ...hw.design import Channel, Design
 from ...hw.link import protocol
-from ...hw.link.linked import split_borders
+from ...hw.link.linked import numbered_borders
 from ...hw.link.protocol import Kind
 from ...hw.link.registers import OF_STREAMS, REGISTERS, Register
 from ...ir.chain import Chain
@@ -32,7 +32,7 @@ def c_header(design: Design, digest: bytes) -> str:
     )
     inputs = {port.name: port for port in design.graph.inputs}
     outputs = {port.name: port for port in design.graph.outputs}
-    sides = split_borders(design)
+    sides = numbered_borders(design)
     parts += [_input(top, number, channel, inputs[channel.port]) for number, channel in enumerate(sides[0])]
     for number, channel in enumerate(sides[1]):
         port = outputs[channel.port]

@@ -196,6 +196,16 @@ class Session:
         self._ask(Kind.ACKNOWLEDGE, [_Incoming(0) for _ in results])
         return [result.packets for result in results]
 
+    def ask_told(self) -> bytes:
+        """What the design tells at the end of a status."""
+        for _ in range(self._tries):
+            asked = self._ask(Kind.ACKNOWLEDGE, [_Incoming(0) for _ in self._received])
+            for packet in self._wait(Kind.STATUS, asked):
+                return packet.payload[1 + self.identity.inputs + self.identity.outputs :]
+        raise LinkError(
+            f"the device did not answer {self._tries} questions; check the cable and load the bitstream again"
+        )
+
     def _state(self, ways: Sequence[_Outgoing], results: Sequence[_Incoming]) -> int:
         return sum(way.first for way in ways) + sum(len(result.packets) for result in results)
 

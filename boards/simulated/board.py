@@ -12,10 +12,16 @@ from ...errors import ToolError
 from ...sim.runner import build, run
 from ...sim.tools import find_tools
 from ..board import Board
+from ..gateware.flash import PINS
 from ..gateware.top import NAME
 
 IDLE_BITS = 3
 """Bits of the line that pass in simulation before the terminal is asked again whether there is something to send."""
+
+FLASH = """\
+  wire flash_cs_n, flash_clk, flash_copi, flash_cipo;
+  espalier_flash #(.SIZE({size})) flash (.cs_n(flash_cs_n), .clk(flash_clk), .copi(flash_copi), .cipo(flash_cipo));
+"""
 
 HARNESS = """\
 // Test bench of a board, written by Espalier: its oscillator, and the other end of its serial line.
@@ -25,8 +31,8 @@ module tb;
   reg clk = 1'b0, line = 1'b1;
   wire tx;
   always #(PERIOD / 2) clk = ~clk;
-  {top} board (.clk(clk), .rx(line), .tx(tx));
-
+  {top} board (.clk(clk), .rx(line), .tx(tx){flash_ports});
+{flash}
   reg [31:0] cycle /*verilator public_flat_rd*/ = 0;
   always @(posedge clk) cycle <= cycle + 1;
 
@@ -85,23 +91,37 @@ def simulate_board(
     *,
     damage: float = 0.0,
     seed: int = 0,
+    flash: bytes = b"",
     cache: Path | None = None,
     timeout_s: float = 600.0,
 ) -> Iterator[SimulatedBoard]:
     """A simulation of ``top``, Verilog of module ``espalier_board``, that runs while its context lasts.
 
-    damage: the probability that a byte, either way, is lost, changed or repeated. Its files go to ``folder``.
+    damage: the probability that a byte, either way, is lost, changed or repeated. flash: what the board's holds from
+    its start on, if ``top`` has ports for it. Its files go to ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("port", "stop"):
         (folder / name).unlink(missing_ok=True)
     tools, bit_ns = find_tools(), 1e9 / baud
-    harness = HARNESS.format(top=NAME, period=repr(1000 / board.clock_mhz), bit=repr(bit_ns))
-    models = (Path(__file__).parents[1] / "models" / "pll.v").read_text()
-    sources = {"board.v": top, "pll.v": models, "tb.sv": harness}
+    ports = "".join(f", .{name}({name})" for name in PINS) if flash else ""
+    harness = HARNESS.format(
+        top=NAME, period=repr(1000 / board.clock_mhz), bit=repr(bit_ns), flash_ports=ports,
+        flash=FLASH.format(size=len(flash)) if flash else "",
+    )  # fmt: skip
+    models = [*(("flash.v",) if flash else ()), "pll.v"]
+    sources = {name: (Path(__file__).parents[1] / "models" / name).read_text() for name in models}
+    sources |= {"board.v": top, "tb.sv": harness}
+    (folder / "flash.hex").write_text("".join(f"{byte:02x}\n" for byte in flash))
     (folder / "serial_line.py").write_text(Path(__file__).with_name("serial_line.py").read_text())
     program, _ = build(sources, tools, cache=cache, folder=folder, timeout_s=timeout_s)
-    options = {"run": folder.resolve(), "damage": damage, "seed": seed, "idle_ns": round(IDLE_BITS * bit_ns)}
+    options = {
+        "run": folder.resolve(),
+        "flash": (folder / "flash.hex").resolve(),
+        "damage": damage,
+        "seed": seed,
+        "idle_ns": round(IDLE_BITS * bit_ns),
+    }
     plusargs, log = [f"+{name}={value}" for name, value in options.items()], folder / "test.log"
     simulation = _Simulation(lambda: run(program, tools, "serial_line", folder, log, plusargs, timeout_s))
     simulation.start()

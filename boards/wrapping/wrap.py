@@ -25,6 +25,11 @@ def write_wrapped(design: Design, core: str, bus: str, folder: Path, *, baud: in
 
     baud, clock_mhz: of a UART. A design that has AXI streams already gets no wrapper for them.
     """
+    if design.memories:
+        raise PlanError(
+            f"--bus {bus}: weights are loaded on boards only yet; choose other memories than ram and spram for "
+            f"{', '.join(sorted({name.partition('.')[0] for name in design.memories}))}"
+        )
     wrapper, sources = _wrapper(design, core, bus, baud, clock_mhz), [f"{design.top}.v"]
     module = design.top
     texts = {sources[0]: core}

@@ -41,6 +41,7 @@ def _make(folder: BuildFolder, options: BitstreamOptions, partial: Path, at: Cal
 
     report = make_bitstream(
         design_of(folder), generated_verilog(folder), find_board(options.board), partial,
-        clock_mhz=options.clock_mhz, baud=options.baud, seeds=range(1, options.seeds + 1), progress=at,
+        clock_mhz=options.clock_mhz, baud=options.baud, weights_at=options.weights_at,
+        seeds=range(1, options.seeds + 1), progress=at,
     )  # fmt: skip
     return {"board": report.board, "board_clock_mhz": report.clock_mhz}

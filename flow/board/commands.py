@@ -13,12 +13,12 @@ def boards(json: o.Json = False) -> None:
 
 def bitstream(
     build: o.BuildPath, board: f.BoardName, clock_mhz: f.ClockMhz = None, baud: f.Baud = f.BAUD,
-    seeds: f.Seeds = 1, force: o.Force = False, json: o.Json = False,
+    seeds: f.Seeds = 1, weights_at: f.WeightsAt = None, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Make a bitstream with clock, reset, serial link and accelerator; an error if the clock is not reached."""
     from .bitstream import bitstream_verb
 
-    bitstream_verb(build, f.BitstreamOptions(board, clock_mhz, baud, seeds), force, json)
+    bitstream_verb(build, f.BitstreamOptions(board, clock_mhz, baud, seeds, weights_at), force, json)
 
 
 def program(build: o.BuildPath, flash: f.Flash = False) -> None:
@@ -31,12 +31,12 @@ def program(build: o.BuildPath, flash: f.Flash = False) -> None:
 def run(
     build: o.BuildPath, inputs: f.Inputs, port: f.Port = None, simulated: f.Simulated = False, damage: f.Damage = 0.0,
     codes: f.Codes = False, labels: f.Labels = None, output: f.RunOutput = None, check: f.Check = False,
-    json: o.Json = False,
+    weights: f.Weights = None, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Stream frames through the board, and report rate, repeated packets and, with labels, the accuracy."""
     from .run import run_verb
 
-    run_verb(build, f.RunOptions(inputs, port, simulated, damage, codes, labels, output, check), json)
+    run_verb(build, f.RunOptions(inputs, port, simulated, damage, codes, labels, output, check, weights), json)
 
 
 def wrap(

@@ -20,6 +20,14 @@ ClockMhz = Annotated[
     ),
 ]
 Baud = Annotated[int, Option(help="Rate of the serial line in bits per second.")]
+WeightsAt = Annotated[
+    int | None,
+    Option(
+        metavar="BYTES",
+        help="Place in the board's flash of an image with the weights of layers in memory ram or spram, which the "
+        "hardware loads at its start.",
+    ),
+]
 Seeds = Annotated[int, Option(help="Placements to try, one for each core at a time; the fastest is packed.")]
 Flash = Annotated[bool, Option("--flash", help="Write it to the flash, where it stays, instead of the FPGA.")]
 Inputs = Annotated[
@@ -59,12 +67,22 @@ class WrapOptions:
     clock_mhz: float | None
 
 
+Weights = Annotated[
+    Path | None,
+    Option(
+        metavar="BUILD",
+        help="Build folder of another training of the same network: its weights replace those of layers in memory ram.",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class BitstreamOptions:
     board: str
     clock_mhz: float | None
     baud: int = BAUD
     seeds: int = 1
+    weights_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,3 +97,4 @@ class RunOptions:
     labels: Path | None
     output: Path | None
     is_checked: bool
+    weights: Path | None

@@ -4,9 +4,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from ...boards.bitstream import WEIGHTS
 from ...boards.board import find_board
 from ...errors import ToolError
-from ..folder import read_build, read_entry
+from ..folder import read_build, read_entry, read_json
 from ..progress import say
 from .bitstream import RESULT
 
@@ -26,6 +27,13 @@ def program_verb(build: Path, flash: bool) -> None:
             f"{LOADER} not found; on Debian or Ubuntu: apt install openfpgaloader. Or load {file} with another tool"
         )
     say(f"program: {board.name}, {'flash' if flash else 'until power goes off'}")
-    status = subprocess.run([loader, "-b", board.loader, *(["-f"] if flash else []), str(file)]).returncode
+    if (weights_at := read_json(made / RESULT).get("weights_at")) is not None:
+        say(f"program: weights at {weights_at} of the flash")
+        _load([loader, "-b", board.loader, "-f", "-o", str(weights_at), str(made / WEIGHTS)])
+    _load([loader, "-b", board.loader, *(["-f"] if flash else []), str(file)])
+
+
+def _load(command: list[str]) -> None:
+    status = subprocess.run(command).returncode
     if status:
         raise ToolError(f"{LOADER} ended with status {status}; check cable, power and the rights on the USB device")

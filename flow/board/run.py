@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ...boards.bitstream import TOP
+from ...boards.bitstream import TOP, WEIGHTS
 from ...boards.board import find_board
 from ...errors import LinkError
+from ...hw.contents import make_image_of
 from ...hw.design import Design
 from ...ir.execute import dequantize_outputs, execute
 from ...ir.graph import Graph, Ints
@@ -22,7 +23,7 @@ from ..execute import check_output
 from ..folder import BuildFolder, read_build, read_entry, write_atomic
 from ..mismatch import Mismatch
 from ..progress import bar, say
-from ..steps import design_of
+from ..steps import design_of, graph_of
 from ..table import pairs
 from .bitstream import RESULT
 from .connect import connect_design
@@ -38,14 +39,15 @@ def run_verb(build: Path, options: RunOptions, as_json: bool) -> None:
     folder = read_build(build)
     folder.need("bitstream")
     design = design_of(folder)
-    graph = design.graph
+    other = graph_of(read_build(options.weights)) if options.weights else None
+    graph = make_image_of(design, other)[1] if other else design.graph
     if options.output:
         check_output(options.output, options.inputs, options.labels)
     frames = load_frames(graph, options.inputs, codes=options.codes)
     labels = load_labels(options.labels, count_frames(frames)) if options.labels else None
     if options.labels and labels is not None:
         check_classes(graph, options.labels, labels)
-    outputs, result = _stream(folder, design, frames, options)
+    outputs, result = _stream(folder, design, frames, options, other)
     if labels is not None:
         result["accuracy"] = accuracy(graph, outputs, labels)
     if options.output:
@@ -62,14 +64,17 @@ def count_frames(arrays: Mapping[str, Ints]) -> int:
 
 
 def _stream(
-    folder: BuildFolder, design: Design, frames: Mapping[str, Ints], options: RunOptions
+    folder: BuildFolder, design: Design, frames: Mapping[str, Ints], options: RunOptions, other: Graph | None
 ) -> tuple[dict[str, Ints], dict[str, Any]]:
-    """The outputs of ``frames``, and figures of the session."""
+    """The outputs of ``frames``, and figures of the session; other: whose weights are loaded first."""
     count = count_frames(frames)
     with (
         nullcontext(options.port) if options.port else _simulate(folder, options.damage) as port,
         connect_design(folder, design, port) as accelerator,
     ):
+        if other:
+            say("run: load the weights")
+            accelerator.load_weights(other)
         start = time.monotonic()
         with bar() as show:
             outputs = accelerator.run(frames, lambda done: show(done / count, f"{done} of {count} frames", False))
@@ -96,10 +101,11 @@ def _simulate(folder: BuildFolder, damage: float) -> Iterator[str]:
     say("run: compile the simulation of the board")
     made, cache = folder.step("bitstream"), USER_CACHE.expanduser()
     top, board = (made / TOP).read_text(), find_board(read_entry(made / RESULT, "board"))
-    baud = read_entry(made / RESULT, "baud")
+    baud, place = (read_entry(made / RESULT, key) for key in ("baud", "weights_at"))
+    flash = b"" if place is None else b"\xff" * place + (made / WEIGHTS).read_bytes()
     with (
         tempfile.TemporaryDirectory(prefix="espalier-") as scratch,
-        simulate_board(top, board, baud, Path(scratch), damage=damage, cache=cache) as simulated,
+        simulate_board(top, board, baud, Path(scratch), damage=damage, flash=flash, cache=cache) as simulated,
     ):
         yield simulated.port
 

@@ -37,9 +37,12 @@ class Border:
 
 class Endpoint(wiring.Component):
     """``line`` brings bytes with ``strobe``, ten cycles apart or more, and ``y`` takes them away. Streams to the design
-    are ``input_0`` and so on, those from it ``output_0``; ``restart`` resets it."""
+    are ``input_0`` and so on, those from it ``output_0``; ``restart`` resets it. Each status ends with the ``told``
+    bytes of the design."""
 
-    def __init__(self, inputs: Sequence[Border], outputs: Sequence[Border], digest: bytes, options: LinkOptions):
+    def __init__(
+        self, inputs: Sequence[Border], outputs: Sequence[Border], digest: bytes, options: LinkOptions, told: int = 0
+    ):
         assert len(digest) == DIGEST and max(len(inputs), len(outputs)) <= MOST_STREAMS
         self._inputs, self._outputs, self._options = list(inputs), list(outputs), options
         sizes = (options.buffer, options.slots, options.slot)
@@ -52,6 +55,7 @@ class Endpoint(wiring.Component):
                 "strobe": In(1),
                 "y": Out(BYTES),
                 "restart": Out(1),
+                "told": In(8 * told),
                 **{f"input_{number}": Out(beats_of(*one.beat)) for number, one in enumerate(inputs)},
                 **{f"output_{number}": In(beats_of(*one.beat)) for number, one in enumerate(outputs)},
             }
@@ -143,7 +147,8 @@ class Endpoint(wiring.Component):
     def _answer(self, m: Module, framer: Framer) -> None:
         """Packets that go: an identity, a status, or a result, one after the other; head, sequence, then what starts
         with its length."""
-        status = [self._refused, *self._expected, *(way.written for way in self._ways_out)]
+        told = [self.told.word_select(place, 8) for place in range(len(self.told) // 8)]
+        status = [self._refused, *self._expected, *(way.written for way in self._ways_out), *told]
         known = [[len(status), *status], [len(self.identity), *self.identity]]
         head, sequence, length, body = (Signal(8, name=name) for name in ("head", "sequence", "length", "body"))
         position, place, wait = Signal(range(HEADER)), Signal(8), Signal(range(FETCH + 1))

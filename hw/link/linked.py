@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Protocol
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from ...errors import PlanError
+from ...ir.graph import IntType
 from ..design import Channel, Design
 from ..generated_core import GeneratedCore
 from ..stream import Beats
-from ..verilog import borders
+from ..verilog import LOADS, split_borders
 from .endpoint import Border, Endpoint, LinkOptions
-from .protocol import DIGEST, MOST_STREAMS
+from .protocol import DIGEST, MOST_STREAMS, TOLD
 
 
 class Transport(Protocol):
@@ -35,42 +36,56 @@ def digest_of(verilog: str) -> bytes:
 
 
 def endpoint_of(design: Design, digest: bytes, options: LinkOptions) -> Endpoint:
-    """The link's end for the streams of ``design``, in the order of its borders."""
-    inputs, outputs = ([_border(channel) for channel in side] for side in split_borders(design))
-    return Endpoint(inputs, outputs, digest, options)
+    """The link's end for the streams of ``design``, in the order of its borders; images of weights come last."""
+    inputs, outputs = ([_border(channel) for channel in side] for side in numbered_borders(design))
+    if not design.memories:
+        return Endpoint(inputs, outputs, digest, options)
+    return Endpoint([*inputs, Border(Beats(1, IntType(8)), 1)], outputs, digest, options, TOLD)
 
 
-def split_borders(design: Design) -> tuple[list[Channel], list[Channel]]:
+def numbered_borders(design: Design) -> tuple[list[Channel], list[Channel]]:
     """The streams into and out of a design, in the order of the link's ports; raises PlanError if they are too many."""
-    found = borders(design)
-    sides = [channel for channel in found if channel.is_input], [channel for channel in found if not channel.is_input]
-    most = max(map(len, sides))
+    inputs, outputs = split_borders(design)
+    most = max(len(inputs) + bool(design.memories), len(outputs))
     if most > MOST_STREAMS:
         raise PlanError(
             f"{design.top}: has {most} inputs or outputs, the link numbers {MOST_STREAMS} of each; join some of them "
             "in the model"
         )
-    return sides
+    return inputs, outputs
 
 
 def _border(channel: Channel) -> Border:
     return Border(Beats(channel.lanes, channel.type.dtype), channel.beats)
 
 
-class LinkedCore(wiring.Component):
-    """The design behind ``transport``, whose pins are its ports."""
+class Starter(Protocol):
+    """Brings bytes of an image in ``y`` until it is ``done``; ``pins``: its other ports."""
 
-    def __init__(self, design: Design, digest: bytes, transport: Any, options: LinkOptions | None = None):
-        self._design, self._transport = design, transport
+    pins: Mapping[str, Any]
+    y: Any
+    done: Any
+
+
+class LinkedCore(wiring.Component):
+    """The design behind ``transport``, whose pins are its ports, like those of ``starter``, which loads weights at the
+    start, before any from the link."""
+
+    def __init__(
+        self, design: Design, digest: bytes, transport: Any, options: LinkOptions | None = None, starter: Any = None
+    ):
+        self._design, self._parts = design, {"transport": transport} | ({"starter": starter} if starter else {})
         self._endpoint = endpoint_of(design, digest, options or LinkOptions())
-        super().__init__(dict(transport.pins))
+        super().__init__({name: port for part in self._parts.values() for name, port in part.pins.items()})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.link, m.submodules.transport = link, transport = self._endpoint, self._transport
-        for name, port in transport.pins.items():
-            inner, outer = getattr(transport, name), getattr(self, name)
-            m.d.comb += inner.eq(outer) if port.flow == In else outer.eq(inner)
+        m.submodules.link = link = self._endpoint
+        m.submodules.transport = transport = self._parts["transport"]
+        for part in self._parts.values():
+            for name, port in part.pins.items():
+                inner, outer = getattr(part, name), getattr(self, name)
+                m.d.comb += inner.eq(outer) if port.flow == In else outer.eq(inner)
         m.d.comb += [link.line.eq(transport.byte), link.strobe.eq(transport.strobe)]
         wiring.connect(m, link.y, transport.x)
         m.submodules.core = core = GeneratedCore(self._design)
@@ -80,4 +95,23 @@ class LinkedCore(wiring.Component):
             wiring.connect(m, getattr(link, f"input_{number}"), getattr(core, channel.port))
         for number, channel in enumerate(outputs):
             wiring.connect(m, getattr(core, channel.port), getattr(link, f"output_{number}"))
+        if self._design.memories:
+            self._load(m, core, getattr(link, f"input_{len(inputs)}"))
         return m
+
+    def _load(self, m: Module, core: GeneratedCore, images: Any) -> None:
+        """Lead images to the design, and what it tells of them to the link."""
+        link, starter, is_busy = self._endpoint, self._parts.get("starter"), Const(0, 1)
+        weights = core.weights
+        if starter is None:
+            wiring.connect(m, images, weights)
+        else:
+            m.submodules.starter = ResetInserter(link.restart)(starter)
+            is_busy = ~starter.done
+            m.d.comb += [
+                weights.payload.eq(Mux(is_busy, starter.y.payload, images.payload)),
+                weights.valid.eq(Mux(is_busy, starter.y.valid, images.valid)),
+                starter.y.ready.eq(weights.ready & is_busy),
+                images.ready.eq(weights.ready & ~is_busy),
+            ]
+        m.d.comb += link.told.eq(Cat(*(getattr(core, name) for name in LOADS), is_busy))

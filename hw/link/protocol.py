@@ -27,6 +27,9 @@ MAGIC = b"ESPL"
 VERSION = 1
 DIGEST = 16
 
+TOLD = 3
+"""Bytes at the end of a status, of a design with weights to load: images accepted, refused, and their state."""
+
 
 class Kind(IntEnum):
     """The upper four bits of the first byte; the lower four are the number of an input or output."""

@@ -11,7 +11,7 @@ from ..design import Design
 from ..generated_core import GeneratedCore
 from ..stream import Beats, beats_of
 from . import registers as r
-from .linked import split_borders
+from .linked import numbered_borders
 from .protocol import MAGIC, MOST_STREAMS, VERSION
 
 WORD = 32
@@ -140,7 +140,7 @@ class WishboneCore(wiring.Component):
     """The design, as it was generated, behind the slave, whose bus is its ports."""
 
     def __init__(self, design: Design, digest: bytes):
-        self._design, self._sides = design, split_borders(design)
+        self._design, self._sides = design, numbered_borders(design)
         beats = [[Beats(channel.lanes, channel.type.dtype) for channel in side] for side in self._sides]
         self._slave = WishboneSlave(beats[0], beats[1], digest)
         super().__init__(PORTS)
