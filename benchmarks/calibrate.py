@@ -23,10 +23,10 @@ from espalier.boards.synth import measure_layers
 from espalier.errors import ToolError
 from espalier.hw.design import Design, generate
 
-DEVICES = {"ecp5": "ecp5-85k", "xc7": "xc7z045"}
+DEVICES = {"ecp5": "ecp5-85k", "xc7": "xc7z045", "ice40": "ice40-up5k", "ice40-hx": "ice40-hx8k", "gowin": "gw2ar-18"}
 TIMEOUT_S = 900.0
 BATCH = 12
-"""Designs in one run of yosys on 7-series, which begins slowly."""
+"""Designs in one run of yosys, which begins slowly; on ECP5 only one, for abc9 fails on some modules beside others."""
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -40,7 +40,7 @@ def measure(options: argparse.Namespace) -> None:
             for seed in range(options.first, options.first + options.count)
             if (family, seed, options.engine) not in done
         ]
-        size = BATCH if family == "xc7" else 1
+        size = BATCH if family in ("xc7", "gowin") else 1
         for first in range(0, len(seeds), size):
             specs = [draw(seed, options.engine, options.kind) for seed in seeds[first : first + size]]
             lines = measure_together(specs, family) if size > 1 else [measure_one(specs[0], family)]
