@@ -41,7 +41,7 @@ def count_popcount(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
         found = found + _choose(fold.pe * (counted + shifts - 1), shifts)
     found = found + features(register=2 * fold.pe * bits, far=fold.pe * bits * (pairs > 1 < groups), popcounts=1)
     found = found + rom(groups, max(1, sums.start_bits) * fold.pe, "lut") + walk(1, groups)
-    found = found + features(register=latency - 1)
+    found = found + registers(latency - 1)
     return found + queue(depth or -(-(latency + 1) // (tiles * pairs)), fold.pe * sums.finish.y_type.bits)
 
 

@@ -1,0 +1,25 @@
+"""Block RAMs of 4 kbit, as iCE40 has them: how many of them yosys makes a memory of."""
+
+from functools import lru_cache
+
+SHAPES = ((16, 256), (8, 512), (4, 1024), (2, 2048))
+"""Widths and depths."""
+
+BITS_OF_A_BLOCK, BITS_BESIDE = 64, 16
+"""Bits of flip-flops that yosys would rather have than a block, and than what a word needs that is read while it is
+written."""
+
+
+@lru_cache(maxsize=100_000)
+def count_small_blocks(words: int, width: int) -> tuple[int, int]:
+    """The fewest blocks, and how many of them have their words one after the other; several words can share a row."""
+    found = []
+    for fold in range((words - 1).bit_length() + 1):
+        rows, row = -(-words // (1 << fold)), width << fold
+        found += [(-(-row // wide) * -(-rows // deep), (1 << fold) * -(-rows // deep)) for wide, deep in SHAPES]
+    return min(found)
+
+
+def is_worth_small_blocks(words: int, width: int) -> bool:
+    """Whether yosys makes blocks of a small memory that may be flip-flops as well."""
+    return words * width >= BITS_OF_A_BLOCK * count_small_blocks(words, width)[0] + BITS_BESIDE
