@@ -49,6 +49,7 @@ squares with such weights are solved so often."""
 
 Fit = dict[str, dict[str, float]]
 
+
 @dataclass(frozen=True)
 class Rules:
     """Which features make what on a family; no_logic: those that take no lookup tables; chains: how those end that take

@@ -197,9 +197,11 @@ def _block_rom(words: int, width: int) -> Features:
         if start and choose_style(own, width) != "block":
             found = found + _tables(width, own) + features(register=2 * width)
         else:
-            found = found + features(
-                bram=-(-width // (bank.width if bank.depth > shallow else widest)), block_word=width
-            ) + add_all(_small_blocks(own, min(bank.width, width - low)) for low in range(0, width, bank.width))
+            found = (
+                found
+                + features(bram=-(-width // (bank.width if bank.depth > shallow else widest)), block_word=width)
+                + add_all(_small_blocks(own, min(bank.width, width - low)) for low in range(0, width, bank.width))
+            )
         start += bank.depth
     if len(banks) > 1:
         found = found + features(bank_mux=width * (len(banks) - 1), register=2 * bits_of(len(banks)))
@@ -249,12 +251,24 @@ def queue(depth: int, width: int) -> Features:
     credits = features(register=level + 1, levels=1) + chain("level", level)
     if depth == 1:
         return credits + features(register=width + 1, held=width)
-    if depth > 3 * HEAD and choose_style(depth - 2 * HEAD, width) == "block":
+    if _is_deep(depth, width):
         return credits + _deep_queue(depth, width)
     places = 1 << bits_of(depth)
     pointer = bits_of(depth)
     pointers = features(register=2 * pointer, queues=1) + chain("count", pointer, 2)
     return credits + many(credits, 1) + pointers + lut_ram(places, width)
+
+
+def _is_deep(depth: int, width: int) -> bool:
+    return depth > 3 * HEAD and choose_style(depth - 2 * HEAD, width) == "block"
+
+
+def merge_queue(depth: int, width: int) -> Features:
+    """What becomes of a queue where the next stage takes its beats into a register, and yosys looks at both at once."""
+    places = 1 << bits_of(depth)
+    if places == 1 or _is_deep(depth, width):
+        return NOTHING
+    return lut_ram(places, width, is_registered=True) - lut_ram(places, width)
 
 
 def _deep_queue(depth: int, width: int) -> Features:
