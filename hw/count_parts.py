@@ -210,8 +210,8 @@ def _block_rom(words: int, width: int) -> Features:
 
 def _small_blocks(words: int, width: int) -> Features:
     """Of a memory in block RAM of 4 kbit."""
-    blocks, deep = count_small_blocks(words, width)
-    return features(small_bram=blocks, small_mux=width * (deep - 1))
+    blocks, beside = count_small_blocks(words, width)
+    return features(small_bram=blocks, small_mux=width * (beside - 1))
 
 
 @lru_cache(maxsize=100_000)

@@ -12,12 +12,9 @@ written."""
 
 @lru_cache(maxsize=100_000)
 def count_small_blocks(words: int, width: int) -> tuple[int, int]:
-    """The fewest blocks, and how many of them have their words one after the other; several words can share a row."""
-    found = []
-    for fold in range((words - 1).bit_length() + 1):
-        rows, row = -(-words // (1 << fold)), width << fold
-        found += [(-(-row // wide) * -(-rows // deep), (1 << fold) * -(-rows // deep)) for wide, deep in SHAPES]
-    return min(found)
+    """The fewest blocks, and how many words there are for each address in one: they lie side by side."""
+    found = [(-(-words // deep), wide) for wide, deep in SHAPES]
+    return min((-(-beside * width // wide), beside) for beside, wide in found)
 
 
 def is_worth_small_blocks(words: int, width: int) -> bool:
