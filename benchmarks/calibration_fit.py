@@ -17,6 +17,9 @@ from espalier.hw.design import generate
 from espalier.hw.estimate import count_design
 from espalier.hw.resources import FITTED, Resources, find_model
 
+DSP = 5
+"""Place of multiplier blocks in an `Area`."""
+
 HELD_OUT = 4
 """One specification of so many is not fitted."""
 
@@ -176,6 +179,8 @@ def all_luts(family: str, areas: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def write_fit(samples: Path, output: Path) -> None:
     rows = read_rows(samples)
+    # Without a multiplier, stages are the same on both.
+    rows["ice40-hx"] += [row for row in rows["ice40"] if not row.area[DSP]]
     ecp5, ice40 = fit("ecp5", rows["ecp5"]), fit("ice40", rows["ice40"])
     fits = {
         "ecp5": ecp5,
@@ -184,7 +189,6 @@ def write_fit(samples: Path, output: Path) -> None:
         "ice40-hx": fit("ice40-hx", rows["ice40-hx"], ice40),
         "gowin": fit("gowin", rows["gowin"], {"lut": ecp5["lut"]}),
     }
-    rows["ice40-hx"] += [row for row in rows["ice40"] if row.spec.get("engine", "mac") != "mac"]
     found = {family: {"engines": engines_of(rows[family]), **fits[family]} for family in fits}
     output.write_text(json.dumps(found, indent=1) + "\n")
 
