@@ -5,9 +5,8 @@ from functools import lru_cache
 SHAPES = ((16, 256), (8, 512), (4, 1024), (2, 2048))
 """Widths and depths."""
 
-BITS_OF_A_BLOCK, BITS_BESIDE = 64, 16
-"""Bits of flip-flops that yosys would rather have than a block, and than what a word needs that is read while it is
-written."""
+FEWEST_BITS = 72
+"""Of a memory, for each block, that yosys would rather have as flip-flops."""
 
 
 @lru_cache(maxsize=100_000)
@@ -19,4 +18,4 @@ def count_small_blocks(words: int, width: int) -> tuple[int, int]:
 
 def is_worth_small_blocks(words: int, width: int) -> bool:
     """Whether yosys makes blocks of a small memory that may be flip-flops as well."""
-    return words * width >= BITS_OF_A_BLOCK * count_small_blocks(words, width)[0] + BITS_BESIDE
+    return words * width > FEWEST_BITS * count_small_blocks(words, width)[0]

@@ -85,8 +85,15 @@ def results_of(plan):
         "end": "core.fc2",
         "steps": ["5.10 clk-to-q core.fc1.a.Q", "3.00 logic b.D"],
     }
-    synth = {"device": "ecp5-25k", "area": area, "lut": 777, "layers": layers, "fmax_mhz": 123.4, "critical_path": path,
-             "check": None}
+    synth = {
+        "device": "ecp5-25k",
+        "area": area,
+        "lut": 777,
+        "layers": layers,
+        "fmax_mhz": 123.4,
+        "critical_path": path,
+        "check": None,
+    }
     run = {"name": "plain", "stall": 0.0, "cycles": 9, "beats": 5, "values_exact": True, "cycles_exact": False}
     exact = {"values_exact": True, "cycles_exact": False}
     return {

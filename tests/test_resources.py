@@ -30,8 +30,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable
 @pytest.mark.parametrize(
     "words, width, blocks",
     [
-        (20, 4, 1), (256, 16, 1), (257, 16, 2), (300, 40, 5), (500, 33, 5), (512, 36, 5), (600, 16, 3), (700, 9, 2), (1024, 18, 5),
-        (1500, 9, 4), (2048, 2, 1), (3000, 4, 3), (4096, 1, 1), (5000, 1, 2), (9000, 1, 3), (16384, 1, 4),
+        (20, 4, 1), (256, 16, 1), (257, 16, 2), (300, 40, 5), (500, 33, 5), (600, 16, 3), (700, 9, 2),
+        (1024, 18, 5), (1500, 9, 4), (2048, 2, 1), (3000, 4, 3), (5000, 1, 2), (9000, 1, 3), (16384, 1, 4),
     ],
 )  # fmt: skip
 def test_memories_in_blocks_of_4_kbit_take_as_many_as_yosys_makes_of_them(words, width, blocks):
@@ -41,7 +41,18 @@ def test_memories_in_blocks_of_4_kbit_take_as_many_as_yosys_makes_of_them(words,
 
 @pytest.mark.parametrize(
     "words, width, blocks",
-    [(16, 4, 0), (8, 9, 0), (8, 10, 1), (32, 2, 0), (32, 3, 1), (4, 32, 0), (2, 64, 0), (8, 20, 2), (64, 32, 2)],
+    [
+        (16, 4, 0),
+        (8, 9, 0),
+        (8, 10, 1),
+        (32, 2, 0),
+        (32, 3, 1),
+        (4, 32, 0),
+        (2, 64, 0),
+        (8, 18, 0),
+        (8, 20, 2),
+        (64, 32, 2),
+    ],
 )
 def test_small_memories_before_a_register_are_blocks_on_ice40_where_yosys_makes_them(words, width, blocks):
     found = lut_ram(words, width, is_registered=True)
@@ -104,7 +115,9 @@ def test_every_device_can_be_planned_for():
 
 
 def test_a_family_without_a_model_is_an_error():
-    with pytest.raises(PlanError, match="lifcl-40: no areas were measured for nexus, .* known: ecp5, xc7, xcup, gowin, ice40"):
+    with pytest.raises(
+        PlanError, match="lifcl-40: no areas were measured for nexus, .* known: ecp5, xc7, xcup, gowin, ice40"
+    ):
         model_of(replace(find_device("ecp5-25k"), name="lifcl-40", family="nexus"))
 
 
@@ -117,7 +130,9 @@ def network():
     """Weights in block RAM and not, lines of an image, a requantization, thresholds in a deep queue."""
     rng = np.random.default_rng(3)
     graph = append(empty_graph((6, 70, 2)), Conv2d, "conv", weights=rng.integers(-8, 8, (6, 2, 2, 2)))
-    graph = append(graph, Requantize, "scale", multiplier=np.full(6, 1500), addend=np.arange(6), shift=14, low=0, high=15)
+    graph = append(
+        graph, Requantize, "scale", multiplier=np.full(6, 1500), addend=np.arange(6), shift=14, low=0, high=15
+    )
     graph = append(graph, Conv2d, "point", weights=rng.integers(-100, 100, (30, 1, 1, 6)))
     graph = append(graph, Threshold, "levels", thresholds=np.sort(rng.integers(-900, 900, (30, 3)), axis=1))
     layers = {
