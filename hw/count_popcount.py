@@ -25,7 +25,7 @@ def count_popcount(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
     is_kept = groups > 1 and not product.is_repeated and not product.is_lanewise
     read, (buffer, buffered) = read_cycles(words, style), count_buffer(tiles, lanes * x_bits, is_kept, is_late=True)
-    ending, start_bits = _finish(sums, tiles)
+    ending, start_bits = find_ending(sums, tiles)
     finish, bits = ending.count(fold.pe), ending.x_type.bits
     tree, inputs, cycles, counted = _tree(fold.simd)
     fetched = max(read, buffered + (x_bits > 1))
@@ -57,7 +57,7 @@ def _choose(bits: int, values: int) -> Features:
 
 
 @lru_cache(maxsize=20_000)
-def _finish(sums: Sums, tiles: int) -> tuple[Finishing, int]:
+def find_ending(sums: Sums, tiles: int) -> tuple[Finishing, int]:
     """What follows the sums of so many tiles, which lack a constant for each plane that is subtracted; and bits of what
     they start from."""
     product = sums.product

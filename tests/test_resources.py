@@ -10,16 +10,21 @@ from espalier.boards.synth import measure_layers, synthesize
 from espalier.errors import PlanError
 from espalier.flow.budgets import find_budget, model_of
 from espalier.flow.options import PlanOptions
+from espalier.hw.count_mac import find_sums
 from espalier.hw.count_parts import PLACES, Term, lut_ram, merge_queue
+from espalier.hw.count_popcount import find_ending
 from espalier.hw.count_products import multiply_wide
 from espalier.hw.design import generate
 from espalier.hw.estimate import count_design, estimate, total
+from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
 from espalier.hw.planner import plan
+from espalier.hw.product import Product
 from espalier.hw.resources import CELLS, Resources, find_model
 from espalier.hw.small_blocks import count_small_blocks
 from espalier.ir.conv2d import Conv2d
 from espalier.ir.dense import Dense
+from espalier.ir.ranges import find_bounds
 from espalier.ir.requantize import Requantize
 from espalier.ir.threshold import Threshold
 from graphs import append, empty_graph
@@ -163,3 +168,22 @@ def test_queue_that_a_register_reads_is_block_ram_in_the_whole(tmp_path):
     found = total(estimate(design, "ice40"))
     assert area.bram == found.bram == 1
     assert sum(find_model("ice40").estimate(one).bram for one in count_design(design).values()) == 0
+
+
+@pytest.mark.parametrize("simd", [1, 4])
+def test_popcount_is_counted_with_the_sums_that_its_stage_has(simd):
+    """Planes that count negative are subtracted as -1 - count, and what that lacks goes into the thresholds."""
+    weights = np.resize(np.arange(-8, 8), (6, 16))
+    graph = append(empty_graph((16,)), Dense, "fc", weights=weights)
+    graph = append(graph, Threshold, "levels", thresholds=np.tile(np.arange(-40, 50, 15), (6, 1)))
+    stage = generate(graph, Plan(layers={"fc": LayerPlan("popcount", pe=2, simd=simd)})).stages["fc"]
+    counted, _ = find_ending(find_sums(product_of(graph)), 16 // simd)
+    assert counted.x_type == stage._finish.x_type
+
+
+def product_of(graph):
+    node, bounds, unit = graph.nodes[0], find_bounds(graph), units(graph)[0]
+    reach = bounds["x"]
+    return Product(
+        node.weights[:, None], graph.inputs[0].type.dtype, reach, bounds["fc"], node.result, function=unit.function
+    )
