@@ -18,7 +18,7 @@ from espalier.hw.design import generate
 from espalier.hw.estimate import count_design, estimate, total
 from espalier.hw.operators import units
 from espalier.hw.plan import LayerPlan, Plan
-from espalier.hw.planner import plan
+from espalier.hw.planning import Planning
 from espalier.hw.product import Product
 from espalier.hw.resources import CELLS, Resources, find_model
 from espalier.hw.small_blocks import count_small_blocks
@@ -126,9 +126,11 @@ def test_a_family_without_a_model_is_an_error():
         model_of(replace(find_device("ecp5-25k"), name="lifcl-40", family="nexus"))
 
 
-def test_multipliers_are_not_planned_where_a_device_has_none():
+@pytest.mark.parametrize("device, kinds", [("ice40-up5k", {"lut", "dsp"}), ("ice40-hx8k", {"lut"})])
+def test_multipliers_are_an_option_where_a_device_has_some(device, kinds):
     graph = append(empty_graph((24,)), Dense, "fc", weights=np.resize(np.arange(-100, 100, 7), (8, 24)))
-    assert plan(graph, budget=find_budget(PlanOptions(device="ice40-hx8k"))).layers["fc"].multiplier == "lut"
+    (catalogue,) = Planning(graph, budget=find_budget(PlanOptions(device=device))).chooser.catalogues
+    assert {option.layer.multiplier for option in catalogue.within(1000).options} == kinds
 
 
 def network():
