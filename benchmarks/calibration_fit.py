@@ -12,10 +12,13 @@ from calibration_stages import build
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
-from espalier.hw.count_parts import FEATURES
+from espalier.hw.count_parts import EXACT, FEATURES
 from espalier.hw.design import generate
 from espalier.hw.estimate import count_design
 from espalier.hw.resources import FITTED, Resources, find_model
+
+DSP = 5
+"""Place of multiplier blocks in an `Area`."""
 
 HELD_OUT = 4
 """One specification of so many is not fitted."""
@@ -31,13 +34,14 @@ REGISTERS = (
     "register", "delayed", "delays", "block_read", "product_register", "masked", "decoded", "pads", "pools", "argmaxes",
     "parallels", "windows", "serials", "popcounts", "spatials",
 )  # fmt: skip
-NO_LOGIC = ("bram", "dsp", "chains", "register", "delayed", "block_read", "dpr", "ram", "product_register")
+ONLY_REGISTERS = ("register", "copied", "delayed", "block_read", "product_register")
+NO_LOGIC = (*EXACT, "chains", "dpr", "ram")
 MOST, MOST_OF_A_PART = 3.0, 60.0
 """Cells that one of a feature takes at most: of a bit, or of a whole part, as a queue is."""
 
 PARTS = (
     "triples", "levels", "queues", "deeps", "stages", "windows", "parallels", "pads", "pools", "converters", "forks",
-    "argmaxes", "winners", "serials", "popcounts", "spatials", "loops",
+    "argmaxes", "winners", "serials", "popcounts", "spatials", "loops", "moves",
 )  # fmt: skip
 PULL = 0.03
 """Measurements that the prior is worth."""
@@ -48,9 +52,30 @@ squares with such weights are solved so often."""
 
 Fit = dict[str, dict[str, float]]
 
-ONLY = {
-    "ecp5": {"no_logic": ("deep6", "rom6", "logic6", "delays", "chosen6"), "chains": "_pairs", "memories": ("dpr",)},
-    "xc7": {"no_logic": ("deep4", "rom4", "logic4", "chosen4"), "chains": "_fours", "memories": ("ram", "delays")},
+
+@dataclass(frozen=True)
+class Rules:
+    """Which features make what on a family; no_logic: those that take no lookup tables; chains: how those end that take
+    carry cells; registers: those that take flip-flops beside ``REGISTERS``."""
+
+    no_logic: tuple[str, ...]
+    chains: tuple[str, ...]
+    memories: tuple[str, ...]
+    registers: tuple[str, ...] = ()
+
+
+FOURS, SIXES = ("deep4", "rom4", "logic4", "chosen4"), ("deep6", "rom6", "logic6", "chosen6")
+STORED = ("stored", "stored_mux", "stored_words", "moved", "moves", "small_mux")
+BITS = ("_long", "_short", "_tiny", "packed", "cells")
+ICE40 = ("deep4", *SIXES, "delays", "row_mux", "row_select", "soft9")
+
+RULES = {
+    "ecp5": Rules((*ONLY_REGISTERS, *SIXES, *STORED, "delays", "joined4", "soft9", "soft16"), ("_pairs",), ("dpr",)),
+    "xc7": Rules((*ONLY_REGISTERS, *FOURS, *STORED, "joined4", "soft9", "soft16"), ("_fours",), ("ram", "delays")),
+    # A flip-flop that no lookup table feeds alone takes a logic cell.
+    "ice40": Rules(ICE40, BITS, (), ("stored", "moved", "moves")),
+    "ice40-hx": Rules((*ICE40, "soft16"), BITS, (), ("stored", "moved", "moves")),
+    "gowin": Rules((*ONLY_REGISTERS, *SIXES, *STORED, "delays", "joined4", "soft16"), BITS, ("dpr",)),
 }
 
 
@@ -96,13 +121,13 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
 
 def allowed(family: str, what: str) -> list[bool]:
     """Which features can make a resource."""
-    only, chains = ONLY[family], ("_pairs", "_fours")
+    rules = RULES[family]
     if what == "lut":
-        none = (*NO_LOGIC, *only["no_logic"])
-        return [name not in none and not name.endswith(chains) for name in FEATURES]
+        none = (*NO_LOGIC, *rules.no_logic)
+        return [name not in none and not name.endswith(("_pairs", "_fours")) for name in FEATURES]
     if what == "carry":
-        return [name.endswith(only["chains"]) for name in FEATURES]
-    return [name in (REGISTERS if what == "ff" else only["memories"]) for name in FEATURES]
+        return [name.endswith(rules.chains) for name in FEATURES]
+    return [name in ((*REGISTERS, *rules.registers) if what == "ff" else rules.memories) for name in FEATURES]
 
 
 def fit(family: str, rows: list[Row], prior: Fit | None = None) -> Fit:
@@ -114,6 +139,9 @@ def fit(family: str, rows: list[Row], prior: Fit | None = None) -> Fit:
     for place, what in enumerate(FITTED):
         size = areas[:, 3] if what == "ff" else all_luts(family, areas)
         chosen, trust = np.array(allowed(family, what)), np.ones(len(rows))
+        if not chosen.any():
+            found[what] = {}
+            continue
         names = [name for name, is_chosen in zip(FEATURES, chosen) if is_chosen]
         before = np.array([(prior or {}).get(what, {}).get(name, 0.0) for name in names])
         most = np.array([MOST_OF_A_PART if name in PARTS else MOST for name in names])
@@ -151,8 +179,16 @@ def all_luts(family: str, areas: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def write_fit(samples: Path, output: Path) -> None:
     rows = read_rows(samples)
-    ecp5 = fit("ecp5", rows["ecp5"])
-    fits = {"ecp5": ecp5, "xc7": fit("xc7", rows["xc7"], translate(ecp5))}
+    # Without a multiplier, stages are the same on both.
+    rows["ice40-hx"] += [row for row in rows["ice40"] if not row.area[DSP]]
+    ecp5, ice40 = fit("ecp5", rows["ecp5"]), fit("ice40", rows["ice40"])
+    fits = {
+        "ecp5": ecp5,
+        "xc7": fit("xc7", rows["xc7"], translate(ecp5)),
+        "ice40": ice40,
+        "ice40-hx": fit("ice40-hx", rows["ice40-hx"], ice40),
+        "gowin": fit("gowin", rows["gowin"], {"lut": ecp5["lut"]}),
+    }
     found = {family: {"engines": engines_of(rows[family]), **fits[family]} for family in fits}
     output.write_text(json.dumps(found, indent=1) + "\n")
 

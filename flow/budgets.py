@@ -1,14 +1,16 @@
 """What plans may take: of a device by its name, or of single resources."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..boards.devices import find_device
 from ..errors import PlanError
 from .options import PlanOptions
 
 if TYPE_CHECKING:
+    from ..boards.devices import Device
     from ..hw.budget import Budget
+    from ..hw.resources import Family
 
 DEFAULT_FILL = 0.8
 """Of a device's lookup tables: predictions are not exact, and a full device is hard to route."""
@@ -27,8 +29,20 @@ def find_budget(options: PlanOptions) -> "Budget | None":
     share = DEFAULT_FILL if options.fill is None else options.fill
     whole = Spent(device.lut, device.ff, device.bram, device.dsp)
     own = {"lut": int(device.lut * share), "ff": int(device.ff * share), "bram": device.bram, "dsp": device.dsp}
-    # Areas on UltraScale+ are predicted as on 7-series, whose lookup tables have as many inputs.
-    return Budget("ecp5" if device.family == "ecp5" else "xc7", whole, own | limits)
+    return Budget(model_of(device), whole, own | limits)
+
+
+def model_of(device: "Device") -> "Family":
+    """The family whose fitted model predicts areas on ``device``."""
+    # UltraScale+ is taken for 7-series, whose lookup tables have as many inputs.
+    names = {"ecp5": "ecp5", "xc7": "xc7", "xcup": "xc7", "gowin": "gowin", "ice40": "ice40"}
+    if device.family not in names:
+        raise PlanError(
+            f"{device.name}: no areas were measured for {device.family}, so that nothing can be planned for it; known: "
+            f"{', '.join(names)}"
+        )
+    has_no_products = device.family == "ice40" and not device.dsp
+    return cast("Family", "ice40-hx" if has_no_products else names[device.family])
 
 
 def check_budget(options: PlanOptions) -> None:

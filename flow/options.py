@@ -64,7 +64,9 @@ Fill = Annotated[
 BudgetLut = Annotated[
     int | None, Option(help="Lookup tables to use at most. Default: the share of the device that --fill says.")
 ]
-BudgetBram = Annotated[int | None, Option(help="Block RAMs of 18 kbit to use at most. Default: the device's.")]
+BudgetBram = Annotated[
+    int | None, Option(help="Block RAMs to use at most, of 18 kbit (iCE40: 4 kbit). Default: the device's.")
+]
 BudgetDsp = Annotated[int | None, Option(help="DSP blocks to use at most. Default: the device's.")]
 Pareto = Annotated[
     bool, Option("--pareto", help="Print and plot rates against area instead of choosing; writes BUILD/pareto.svg.")

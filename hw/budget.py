@@ -7,13 +7,13 @@ from .resources import Family, Resources
 
 KINDS = ("lut", "ff", "bram", "dsp")
 
-NAMES = {"lut": "lookup tables", "ff": "flip-flops", "bram": "block RAMs of 18 kbit", "dsp": "DSP blocks"}
+NAMES = {"lut": "lookup tables", "ff": "flip-flops", "bram": "block RAMs", "dsp": "DSP blocks"}
 
 
 @dataclass(frozen=True)
 class Spent:
-    """lut: lookup tables, counted as the device loses them; ff: flip-flops; bram: blocks of 18 kbit; dsp: multiplier
-    blocks."""
+    """lut: lookup tables, counted as the device loses them; ff: flip-flops; bram: blocks of 18 kbit, on iCE40
+    of 4 kbit; dsp: multiplier blocks."""
 
     lut: int = 0
     ff: int = 0

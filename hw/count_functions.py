@@ -23,11 +23,11 @@ from .count_parts import (
     distinct,
     features,
     many,
-    multiply_wide,
     registers,
     rom,
     walk,
 )
+from .count_products import multiply_wide
 from .memory import choose_style, read_cycles
 from .requantize import CYCLES_AFTER_PRODUCT
 from .threshold import MOST_COMPARATORS

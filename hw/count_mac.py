@@ -23,16 +23,14 @@ from .count_parts import (
     chain,
     count_up,
     features,
-    limits_of_product,
     lut_ram,
     many,
-    multiply,
-    multiply_wide,
     queue,
     registers,
     rom,
     walk,
 )
+from .count_products import limits_of_product, multiply, multiply_wide
 from .finish import begin
 from .kept_sums import FEWEST_IN_MEMORY
 from .memory import choose_style, read_cycles
@@ -129,7 +127,7 @@ def count_mac(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
         found = found + registers(2, summed - 1) + _kept_sums(kept_groups, array.total_bits * array.totals)
     if sums.start_bits:
         found = found + rom(groups, sums.start_bits * fold.pe, "lut") + walk(1, groups)
-    found = found + features(register=latency - 1, stages=1)
+    found = found + registers(latency - 1) + features(stages=1)
     most = -(-(latency + 1) // beats) if is_output_major else min(latency + 1, own_groups)
     return found + queue(depth or most, fold.pe * sums.finish.y_type.bits)
 
@@ -159,12 +157,12 @@ def _kept_cycles(groups: int) -> int:
 def _kept_sums(groups: int, bits: int) -> Features:
     """What keeps the sums of other groups: registers, or a memory."""
     if groups < FEWEST_IN_MEMORY:
-        return features(register=bits * (groups - 1))
+        return registers(bits * (groups - 1))
     cycles, address = _kept_cycles(groups), bits_of(groups)
     pointers = registers(address, cycles + 1) + features(register=1)
     if cycles == 2:
-        return pointers + block_ram(groups, bits) + features(register=bits)
-    return pointers + lut_ram(groups, bits) + features(register=bits)
+        return pointers + block_ram(groups, bits) + registers(bits)
+    return pointers + lut_ram(groups, bits, is_registered=True) + features(register=bits)
 
 
 class Array(NamedTuple):
@@ -265,11 +263,11 @@ def count_buffer(beats: int, width: int, is_kept: bool, *, is_late: bool = False
     """Of `hw/buffer.py`, with its cycles."""
     form, is_late, cycles = choose_form(beats, is_kept, is_late)
     if form == "none":
-        return features(register=width), cycles
-    chosen = features(register=2 * width + 2, mux=0 if is_late else width)
+        return registers(width), cycles
+    chosen = registers(width + 2) + features(register=width, mux=0 if is_late else width)
     if form == "register":
-        return chosen + features(register=width), cycles
+        return chosen + registers(width), cycles
     address = (beats - 1).bit_length()
     if form == "lut":
-        return chosen + lut_ram(beats, width) + features(register=address), cycles
-    return chosen + block_ram(beats, width) + features(register=address + 1 + width), cycles
+        return chosen + lut_ram(beats, width, is_registered=is_late) + registers(address), cycles
+    return chosen + block_ram(beats, width) + registers(address + 1 + width), cycles

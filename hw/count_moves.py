@@ -71,7 +71,7 @@ def window(
     places_of_padding = add_all(
         adder(size) + features(register=size, picked=size * loops, outside=size) for size in padded
     )
-    reading = block_ram(words, x_width) if is_block else lut_ram(words, x_width)
+    reading = block_ram(words, x_width) if is_block else lut_ram(words, x_width, is_registered=True)
     found = loop_walk(counts) + pointers + places_of_padding + reading + features(register=y_width + 4)
     if padded:
         found = found + features(register=4 + 2 * is_block, padded=y_width, masked=masked)

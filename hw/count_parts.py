@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ir.graph import IntType
-from .arithmetic import DSP_CYCLES, DSP_INPUT, LUT_INPUTS, SHORTEST_CHAIN, WIDEST_LOGIC, WIDEST_UNREGISTERED
+from .arithmetic import SHORTEST_CHAIN, WIDEST_LOGIC, WIDEST_UNREGISTERED
 from .buffer import DEEPEST_LUT_RAM
 from .counters import is_power_of_two
 from .deep_queue import FETCHING, HEAD
 from .memory import BLOCK_SHAPES, choose_style, split_into_banks
+from .small_blocks import count_small_blocks, is_worth_small_blocks
 
 CHAINS = ("add", "sum", "compare", "constant", "count", "level", "point", "accumulate", "limit")
 
@@ -35,15 +36,19 @@ ENGINES = (
     "cells_pairs", "cells_fours",
 )  # fmt: skip
 
+EXACT = ("bram", "small_bram", "dsp", "halves", "mac16")
+"""Blocks as different families have them: of 18 kbit and of 4, multipliers of 18 x 18 bits, of 9 x 9 and of 16 x 16."""
+
 FEATURES = (
-    "bram", "dsp", "chains",  # exact, or nearly
-    "register", "delayed", "delays", "block_read", "product_register",
-    "dpr", "ram", "row_mux", "row_select",
+    *EXACT, "chains",  # exact, or nearly
+    "register", "copied", "delayed", "delays", "block_read", "product_register",
+    "dpr", "ram", "row_mux", "row_select", "stored", "stored_mux", "stored_words", "moved", "moves",
     *(f"{kind}_{what}" for kind in CHAINS for what in ("long", "short", "tiny", "pairs", "fours")),
     "ripple", "contest", "triples", "sixes", "gates", "inverted", "loose", "loose_signs", "inverted_bits",
     "looked_up", "started",
-    "dsp_wide", "small_product", "product", "product_area", "limited", "decoded", "masked", "mux", "begun",
-    "rom4", "rom6", "deep4", "deep6", "logic4", "logic6", "block_word", "bank_mux",
+    "dsp_wide", "small_product", "product", "product_area", "soft9", "soft16", "limited", "decoded", "masked", "mux",
+    "begun",
+    "rom4", "rom6", "deep4", "deep6", "joined4", "logic4", "logic6", "block_word", "bank_mux", "small_mux",
     "flag", "wraps", "loop", "loops", "picked", "ranks", "outside", "padded", "chosen", "choices",
     "chosen4", "chosen6", "flags", "wide_flags", "joined", "held",
     *ENGINES,
@@ -77,8 +82,11 @@ NOTHING = features()
 
 
 def registers(bits: float, cycles: int = 1) -> Features:
-    """``bits`` some cycles later; those delayed by more than two become shift registers on 7-series."""
-    return features(register=bits * cycles) if cycles <= 2 else features(delayed=bits * cycles, delays=bits)
+    """``bits`` some cycles later; those delayed by more than two become shift registers on 7-series. On iCE40 each
+    takes a cell, for no lookup table feeds it."""
+    if cycles <= 2:
+        return features(register=bits * cycles, copied=bits * cycles)
+    return features(delayed=bits * cycles, delays=bits)
 
 
 @lru_cache(maxsize=100_000)
@@ -164,9 +172,10 @@ def rom(words: int, width: float, style: str = "auto", different: int | None = N
 
 def _tables(columns: float, words: int) -> Features:
     # Up to eight tables of four inputs, or four of six, join in multiplexers of their own.
-    joined4, joined6 = (columns * (-(-words // size) - 1) for size in (128, 256))
+    # On iCE40 none do.
+    joined, deep4, deep6 = (columns * (-(-words // size) - 1) for size in (16, 128, 256))
     four, six = _rows(columns, words, 16), _rows(columns, words, 64)
-    return features(rom4=four, rom6=six, deep4=joined4, deep6=joined6)
+    return features(rom4=four, rom6=six, deep4=deep4, deep6=deep6, joined4=joined)
 
 
 def _rows(columns: float, words: int, size: int) -> float:
@@ -188,8 +197,10 @@ def _block_rom(words: int, width: int) -> Features:
         if start and choose_style(own, width) != "block":
             found = found + _tables(width, own) + features(register=2 * width)
         else:
-            found = found + features(
-                bram=-(-width // (bank.width if bank.depth > shallow else widest)), block_word=width
+            found = (
+                found
+                + features(bram=-(-width // (bank.width if bank.depth > shallow else widest)), block_word=width)
+                + add_all(_small_blocks(own, min(bank.width, width - low)) for low in range(0, width, bank.width))
             )
         start += bank.depth
     if len(banks) > 1:
@@ -197,17 +208,29 @@ def _block_rom(words: int, width: int) -> Features:
     return found
 
 
+def _small_blocks(words: int, width: int) -> Features:
+    """Of a memory in block RAM of 4 kbit."""
+    blocks, beside = count_small_blocks(words, width)
+    return features(small_bram=blocks, small_mux=width * (beside - 1))
+
+
 @lru_cache(maxsize=100_000)
-def lut_ram(words: int, width: int) -> Features:
-    """One port to write and one to read at once."""
+def lut_ram(words: int, width: int, *, is_registered: bool = False) -> Features:
+    """One port to write and one to read at once; is_registered: a register reads it and nothing else does.
+
+    iCE40 has flip-flops instead, or block RAM where there is a register, and logic for a word read while it is written.
+    """
     rows = -(-words // 16)
     if words <= 64:
         ram = 4 * -(-width // (6 if words <= 32 else 3))
     else:
         ram = 4 * width * -(-words // 128)
-    return features(
+    found = features(
         dpr=rows * -(-width // 4), ram=ram, row_mux=width * (rows - 1), row_select=rows if rows > 1 else 0
     )  # fmt: skip
+    if is_registered and is_worth_small_blocks(words, width):
+        return found + _small_blocks(words, width) + features(moved=width, moves=1)
+    return found + features(stored=words * width, stored_mux=width * (words - 1), stored_words=words)
 
 
 @lru_cache(maxsize=100_000)
@@ -218,7 +241,7 @@ def block_ram(words: int, width: int) -> Features:
         if words <= deep or wide == 1:
             blocks = -(-width // wide) * -(-words // deep)
             break
-    return features(bram=blocks, block_word=width, block_read=2 * width)
+    return features(bram=blocks, block_word=width, block_read=2 * width) + _small_blocks(words, width)
 
 
 @lru_cache(maxsize=100_000)
@@ -228,12 +251,24 @@ def queue(depth: int, width: int) -> Features:
     credits = features(register=level + 1, levels=1) + chain("level", level)
     if depth == 1:
         return credits + features(register=width + 1, held=width)
-    if depth > 3 * HEAD and choose_style(depth - 2 * HEAD, width) == "block":
+    if _is_deep(depth, width):
         return credits + _deep_queue(depth, width)
     places = 1 << bits_of(depth)
     pointer = bits_of(depth)
     pointers = features(register=2 * pointer, queues=1) + chain("count", pointer, 2)
     return credits + many(credits, 1) + pointers + lut_ram(places, width)
+
+
+def _is_deep(depth: int, width: int) -> bool:
+    return depth > 3 * HEAD and choose_style(depth - 2 * HEAD, width) == "block"
+
+
+def merge_queue(depth: int, width: int) -> Features:
+    """What becomes of a queue where the next stage takes its beats into a register, and yosys looks at both at once."""
+    places = 1 << bits_of(depth)
+    if places == 1 or _is_deep(depth, width):
+        return NOTHING
+    return lut_ram(places, width, is_registered=True) - lut_ram(places, width)
 
 
 def _deep_queue(depth: int, width: int) -> Features:
@@ -260,11 +295,11 @@ class Term(NamedTuple):
 
     @property
     def bits(self) -> int:
-        return _bits(self.low, self.high)
+        return bits_between(self.low, self.high)
 
 
 @lru_cache(maxsize=100_000)
-def _bits(low: int, high: int) -> int:
+def bits_between(low: int, high: int) -> int:
     return IntType.of_range(low, high).bits
 
 
@@ -279,9 +314,9 @@ def _add(a: Term, b: Term) -> tuple[Term, int, bool]:
         shift = min(a.shift, b.shift)
         up, down = first.shift - shift, second.shift - shift
         low, high = (first.low << up) - (second.high << down), (first.high << up) - (second.low << down)
-        return Term(low, high, shift), _bits(low, high), True
+        return Term(low, high, shift), bits_between(low, high), True
     low, high = a.low + (b.low << apart), a.high + (b.high << apart)
-    bits = _bits(low >> apart, high >> apart)
+    bits = bits_between(low >> apart, high >> apart)
     return Term(low, high, a.shift, a.minus), bits, False
 
 
@@ -313,48 +348,6 @@ def count_up(bits: int) -> tuple[Features, Term, int]:
     found = found + features(sixes=triples / 3, register=sum(part.bits for part in (*parts, *twos)))
     tree, total, cycles = add_up([*parts, *twos])
     return found + tree, total, cycles + 2
-
-
-def multiply(x: Term, weight: Term) -> tuple[Features, list[Term]]:
-    """In lookup tables; the summands."""
-    if min(x.bits, weight.bits) > 1 and x.bits + weight.bits <= LUT_INPUTS:
-        low, high = limits_of_product(x, weight)
-        return features(looked_up=_bits(low, high)), [Term(low, high)]
-    if (weight.bits, weight.low < 0) <= (x.bits, x.low < 0):
-        x, weight = weight, x
-    low, high = min(0, weight.low), max(0, weight.high)
-    places = range(x.bits)
-    return features(gates=weight.bits * x.bits), [Term(low, high, p, x.low < 0 and p == x.bits - 1) for p in places]
-
-
-def limits_of_product(a: Term, b: Term) -> tuple[int, int]:
-    corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
-    return min(corners), max(corners)
-
-
-def multiply_wide(x: Term, weight: Term) -> tuple[Features, list[Term]]:
-    """In multiplier blocks, whose registers are their own on ECP5; the summands, `DSP_CYCLES` later."""
-    found, terms = NOTHING, []
-    for a in _pieces(x):
-        for b in _pieces(weight):
-            low, high = limits_of_product(a, b)
-            terms.append(Term(low, high, a.shift + b.shift))
-            # Beside a signed factor, an unsigned one gets a sign.
-            narrow = min(a.bits + (b.low < 0 <= a.low), b.bits + (a.low < 0 <= b.low))
-            # yosys leaves what is too narrow to tables.
-            is_wide = narrow > 1
-            found = found + features(
-                dsp=is_wide, dsp_wide=is_wide and a.bits + b.bits > 8, small_product=0 if is_wide else a.bits + b.bits,
-                product=a.bits + b.bits, product_area=a.bits * b.bits, product_register=DSP_CYCLES * _bits(low, high),
-            )  # fmt: skip
-    return found, terms
-
-
-def _pieces(term: Term) -> list[Term]:
-    if term.bits <= DSP_INPUT + (term.low < 0):
-        return [term]
-    above = _pieces(Term(term.low >> DSP_INPUT, term.high >> DSP_INPUT))
-    return [Term(0, (1 << DSP_INPUT) - 1), *(piece._replace(shift=piece.shift + DSP_INPUT) for piece in above)]
 
 
 def ring(words: int, width: int) -> Features:

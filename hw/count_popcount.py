@@ -2,12 +2,16 @@
 
 from functools import lru_cache
 
+from ..ir.graph import IntType
+from .count_functions import Finishing, finishing
 from .count_mac import Sums, count_buffer
 from .count_parts import NOTHING, Features, bits_of, choice_tables, features, many, queue, registers, rom, walk
+from .finish import begin
 from .memory import choose_style, read_cycles
 from .packed import LONGEST_CHAIN
 from .plan import LayerPlan
-from .popcount_planes import find_planes
+from .plane_pairs import pair_planes
+from .popcount_planes import StoredPlanes, find_offsets, find_planes
 
 
 def count_popcount(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
@@ -21,7 +25,8 @@ def count_popcount(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     lanes = fold.pe * fold.simd if product.is_lanewise else fold.simd
     is_kept = groups > 1 and not product.is_repeated and not product.is_lanewise
     read, (buffer, buffered) = read_cycles(words, style), count_buffer(tiles, lanes * x_bits, is_kept, is_late=True)
-    finish, bits = sums.finish.count(fold.pe), sums.finish.x_type.bits
+    ending, start_bits = find_ending(sums, tiles)
+    finish, bits = ending.count(fold.pe), ending.x_type.bits
     tree, inputs, cycles, counted = _tree(fold.simd)
     fetched = max(read, buffered + (x_bits > 1))
     latency = max(fetched + cycles + 2, finish.lead) + finish.cycles + 1
@@ -40,8 +45,8 @@ def count_popcount(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     if shifts > 1:
         found = found + _choose(fold.pe * (counted + shifts - 1), shifts)
     found = found + features(register=2 * fold.pe * bits, far=fold.pe * bits * (pairs > 1 < groups), popcounts=1)
-    found = found + rom(groups, max(1, sums.start_bits) * fold.pe, "lut") + walk(1, groups)
-    found = found + features(register=latency - 1)
+    found = found + rom(groups, max(1, start_bits) * fold.pe, "lut") + walk(1, groups)
+    found = found + registers(latency - 1)
     return found + queue(depth or -(-(latency + 1) // (tiles * pairs)), fold.pe * sums.finish.y_type.bits)
 
 
@@ -49,6 +54,21 @@ def _choose(bits: int, values: int) -> Features:
     """Registers of ``bits`` bits, each of which takes one of so many values."""
     four, six = (bits * choice_tables(inputs, values) for inputs in (4, 6))
     return features(register=bits, chosen4=four, chosen6=six)
+
+
+@lru_cache(maxsize=20_000)
+def find_ending(sums: Sums, tiles: int) -> tuple[Finishing, int]:
+    """What follows the sums of so many tiles, which lack a constant for each plane that is subtracted; and bits of what
+    they start from."""
+    product = sums.product
+    shifts, is_negative = find_planes(product.weights)
+    offsets = find_offsets(product.weights, product.x_type)
+    stored = StoredPlanes([], shifts, is_negative or (False,) * len(shifts), is_negative is None, offsets)
+    lacking = tiles * pair_planes(stored, product.x_type).lacking
+    start, function, reach = begin(product.function, offsets + lacking, product.sums)
+    limits = int(reach.low.min()), int(reach.high.max())
+    found = finishing(function, *limits, product.result, sums.outputs // sums.blocks, sums.blocks)
+    return found, IntType.of_range(int(start.min()), int(start.max())).bits if start.any() else 0
 
 
 @lru_cache(maxsize=1000)

@@ -97,7 +97,7 @@ def count_serial(sums: Sums, fold: LayerPlan, depth: int | None) -> Features:
     runs, varying = masks.runs
     if varying:
         found = found + rom(runs, varying, "lut") + counter(runs)
-    found = found + features(register=latency - 1, serials=1)
+    found = found + registers(latency - 1) + features(serials=1)
     return found + queue(depth or -(-(latency + 1) // max(1, slots // groups)), fold.pe * sums.finish.y_type.bits)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..ir.requantize import Requantize
 from .adder_pipeline import WIDEST_LOGIC
 from .count_mac import Sums
-from .count_parts import NOTHING, Features, add_all, features, queue
+from .count_parts import NOTHING, Features, add_all, features, queue, registers
 from .plan import LayerPlan
 from .spatial import SpatialLayer, pipeline_of
 
@@ -31,7 +31,7 @@ def _pipeline(sums: Sums) -> tuple[Features, int]:
     is_clipped = isinstance(sums.product.function, Requantize)
     way_out = features(register=y_bits, limited=y_bits) if is_clipped else sums.finish.count(sums.outputs).features
     found = add_all(map(_adders, layers)) + (way_out if sums.product.function else NOTHING)
-    return found + features(register=latency - 1, spatials=1), latency
+    return found + registers(latency - 1) + features(spatials=1), latency
 
 
 def _adders(layer: SpatialLayer) -> Features:

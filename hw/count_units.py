@@ -206,7 +206,7 @@ def _add(unit: Unit, bounds: Mapping[str, Bounds]) -> Count:
         waiting = max(1, counted.lead - adding)
         latency = waiting + adding + counted.cycles + 1
         found = registers(fold.pe * width, waiting) + many(tree, fold.pe) + counted.features
-        found = found + features(register=latency - 1, stages=1)
+        found = found + registers(latency - 1) + features(stages=1)
         depth = depths.get(unit.name) or latency + 1
         return {unit.name: found + queue(depth, fold.pe * finish.y_type.bits)}
 

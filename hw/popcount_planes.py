@@ -34,12 +34,17 @@ def store_planes(weights: Ints, x_type: IntType, pe: int, simd: int, blocks: int
     coded = _count_signs(weights) if are_signs else weights
     tiles = fold_tiles(coded, pe, simd, blocks).reshape(-1, pe * simd)
     bits = np.stack([tiles >> shift & 1 for shift in shifts], axis=1).reshape(-1, pe * simd)
-    offsets = np.zeros(len(weights), np.int64)
-    if are_signs:
-        # An inverted input is (2**bits - 1) - x if unsigned, and -1 - x if signed.
-        inverted_zero = -1 if x_type.signed else x_type.high
-        offsets = -inverted_zero * coded.sum(axis=(1, 2))
+    offsets = find_offsets(weights, x_type)
     return StoredPlanes(words_of(bits, 1), shifts, is_negative or (False,) * len(shifts), are_signs, offsets)
+
+
+def find_offsets(weights: Ints, x_type: IntType) -> Ints:
+    """``offsets`` of `StoredPlanes`."""
+    if find_planes(weights)[1] is not None:
+        return np.zeros(len(weights), np.int64)
+    # An inverted input is (2**bits - 1) - x if unsigned, and -1 - x if signed.
+    inverted_zero = -1 if x_type.signed else x_type.high
+    return -inverted_zero * _count_signs(weights).sum(axis=(1, 2))
 
 
 def find_planes(weights: Ints) -> tuple[tuple[int, ...], tuple[bool, ...] | None]:

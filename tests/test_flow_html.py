@@ -14,6 +14,7 @@ from espalier.errors import BuildError
 from espalier.flow import cli
 from espalier.flow.folder import file_digest, open_build, read_json, write_json
 from espalier.flow.html.figures import read_figures
+from espalier.flow.html.headline import share_of
 from espalier.flow.html.markup import el, number, shorten, write
 from espalier.flow.html.page import STYLE, timeline_section
 from espalier.flow.pruned import how_pruned
@@ -85,7 +86,15 @@ def results_of(plan):
         "end": "core.fc2",
         "steps": ["5.10 clk-to-q core.fc1.a.Q", "3.00 logic b.D"],
     }
-    synth = {"device": "ecp5-25k", "area": area, "lut": 777, "layers": layers, "fmax_mhz": 123.4, "critical_path": path}
+    synth = {
+        "device": "ecp5-25k",
+        "area": area,
+        "lut": 777,
+        "layers": layers,
+        "fmax_mhz": 123.4,
+        "critical_path": path,
+        "check": None,
+    }
     run = {"name": "plain", "stall": 0.0, "cycles": 9, "beats": 5, "values_exact": True, "cycles_exact": False}
     exact = {"values_exact": True, "cycles_exact": False}
     return {
@@ -331,3 +340,7 @@ def contrast(one, other):
 
     dark, bright = sorted((light(one), light(other)))
     return (bright + 0.05) / (dark + 0.05)
+
+
+def test_a_share_of_nothing_is_none_or_all():
+    assert (share_of(0, 0), share_of(3, 0), share_of(3, 6)) == (0.0, 1.0, 0.5)

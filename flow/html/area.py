@@ -3,9 +3,10 @@
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from ..budgets import model_of
 from .bars import Bars, draw_bars, legend
 from .figures import KINDS, Build
-from .headline import NAMES, meter, percent
+from .headline import NAMES, meter, percent, share_of
 from .markup import el
 from .tables import scroll, table
 
@@ -37,7 +38,7 @@ def explain(build: Build) -> str:
     if build.synth is None:
         return f"Not synthesized: these figures are predicted, for {family}."
     words = f"Measured by synthesis for {build.synth['device']}"
-    if build.device and build.device.family != family:
+    if build.device and model_of(build.device) != family:
         words += f", while the prediction is for {family}, whose lookup tables are others"
     return words + ". Lookup tables of the whole are all that the device loses, for carries and memory too."
 
@@ -50,8 +51,8 @@ def whole(build: Build) -> Element:
             row["measured"] = build.measured[kind]
         if build.device:
             holds = getattr(build.device, kind)
-            row |= {"device_holds": holds, "share": percent(build.area[kind] / holds)}
-            row["_"] = meter(build.area[kind] / holds)
+            share = share_of(build.area[kind], holds)
+            row |= {"device_holds": holds, "share": percent(share), "_": meter(share)}
         rows.append(row)
     return table(rows, ("kind", "predicted", "measured", "device_holds", "share", "_"))
 

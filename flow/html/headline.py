@@ -48,8 +48,13 @@ def area_tile(build: Build, kind: str) -> Element:
     if device is None:
         return tile(NAMES[kind], f"{taken:,}", how)
     holds = getattr(device, kind)
-    words = f"{percent(taken / holds)} of {holds:,} in {device.name}, {how}"
-    return tile(NAMES[kind], f"{taken:,}", words, meter(taken / holds))
+    share = share_of(taken, holds)
+    return tile(NAMES[kind], f"{taken:,}", f"{percent(share)} of {holds:,} in {device.name}, {how}", meter(share))
+
+
+def share_of(taken: int, holds: int) -> float:
+    """Of what a device holds, which may be nothing."""
+    return taken / holds if holds else float(taken > 0)
 
 
 def fmax_tile(build: Build) -> list[Element]:
