@@ -106,7 +106,7 @@ def main() -> None:
     measuring.add_argument("--engine", default="mac")
     measuring.add_argument("--kind", choices=list(DRAWERS), help="default: all of them")
     measuring.add_argument("--family", nargs="+", choices=list(DEVICES), default=list(DEVICES))
-    measuring.add_argument("--largest", type=float, default=inf, help="leave out what takes more lookup tables of ECP5")
+    measuring.add_argument("--largest", type=float, default=inf, help="leave out what would take more LUT4 of ECP5")
     measuring.set_defaults(run=measure)
     fitting = verbs.add_parser("fit", help="write the coefficients")
     fitting.add_argument("-o", "--output", type=Path, default=Path("hw/resources.json"))

@@ -66,7 +66,7 @@ class Rules:
 
 FOURS, SIXES = ("deep4", "rom4", "logic4", "chosen4"), ("deep6", "rom6", "logic6", "chosen6")
 STORED = ("stored", "stored_mux", "stored_words", "moved", "moves", "small_mux")
-BITS = ("_long", "_short", "_tiny", "packed", "cells")
+BITS = ("_long", "_short", "_tiny", "contest", "packed", "cells")
 ICE40 = ("deep4", *SIXES, "delays", "row_mux", "row_select", "soft9")
 
 RULES = {

@@ -7,7 +7,6 @@ prints how well they predict stages and networks that were not among these.
 import json
 from dataclasses import astuple, dataclass
 from functools import lru_cache
-from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -82,8 +81,8 @@ class Model:
     def estimate(self, counted: Features) -> Resources:
         lut, carry, lutram, ff = (self.coefficients @ counted).tolist()
         bram, chains = (float(counted[PLACES[name]]) for name in (self.cells.bram, "chains"))
-        dsp = float(counted[PLACES[self.cells.dsp]]) if self.cells.dsp else 0.0
-        return Resources(lut, carry, lutram, ff, bram, ceil(dsp / self.cells.products), chains)
+        products = round(counted[PLACES[self.cells.dsp]]) if self.cells.dsp else 0
+        return Resources(lut, carry, lutram, ff, bram, -(-products // self.cells.products), chains)
 
 
 @lru_cache
