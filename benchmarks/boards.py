@@ -4,7 +4,6 @@ python benchmarks/boards.py build/digits -o build/boards
 """
 
 import argparse
-import time
 from pathlib import Path
 
 from espalier.boards.bitstream import make_bitstream
@@ -13,12 +12,11 @@ from espalier.errors import EspalierError
 from espalier.flow.folder import read_build
 from espalier.flow.steps import design_of, generated_verilog
 
-COLUMNS = ("board", "device", "clock MHz", "Fmax MHz", "LUT", "FF", "block RAM", "bitstream kB", "s")
+COLUMNS = ("board", "device", "clock MHz", "Fmax MHz", "LUT", "FF", "block RAM", "bitstream kB")
 
 
 def measure(name: str, options: argparse.Namespace) -> None:
     board, folder = find_board(name), read_build(options.build)
-    start = time.perf_counter()
     try:
         report = make_bitstream(
             design_of(folder), generated_verilog(folder), board, options.output / name, clock_mhz=options.clock_mhz,
@@ -29,9 +27,8 @@ def measure(name: str, options: argparse.Namespace) -> None:
         return
     size = (options.output / name / report.file).stat().st_size / 1000
     share = f"{report.luts:,} ({report.luts / board.device.lut:.0%})"
-    took = time.perf_counter() - start
     cells = (report.clock_mhz, f"{report.fmax_mhz:.1f}", share, f"{report.area.ff:,}", report.area.bram)
-    print(row(name, report.device, *cells, f"{size:,.0f}", f"{took:.0f}"), flush=True)
+    print(row(name, report.device, *cells, f"{size:,.0f}"), flush=True)
 
 
 def row(*cells: object) -> str:
