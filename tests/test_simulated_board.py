@@ -78,6 +78,7 @@ def test_another_design_on_the_board_is_an_error_that_names_both(design, core, t
         answers(board_top(design, core), design, other, codes_of(design, 1), tmp_path)
 
 
+@pytest.mark.slow  # tests/test_flow_board.py has such a one by default
 def test_a_wrong_bit_in_the_hardware_is_seen(design, core, tmp_path):
     """That the answers above are compared with something."""
     broken = core.replace(".y__payload(outputs__payload)", ".y__payload(right)").replace(
