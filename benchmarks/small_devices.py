@@ -31,7 +31,7 @@ from espalier.ir.max_pool import MaxPool2d
 from espalier.ir.onnx_import import import_onnx
 from espalier.ir.simplify import simplify
 
-DEVICES, RATES = ("ice40-up5k", "ice40-hx8k", "gw1nr-9"), (5_000, 50_000, 200_000)
+DEVICES, RATES = ("ice40-up5k", "ice40-hx8k", "gw1nr-9"), (5_000, 50_000, 150_000)
 DIGITS = Path(__file__).parents[1] / "examples" / "digits.onnx"
 HEADER = "network  device         fps | lookup tables, flip-flops, block RAMs, DSP blocks: predicted, needed | error"
 

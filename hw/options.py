@@ -14,7 +14,7 @@ from .count_units import prepare_count
 from .folds import MATRICES, Choice, Fold
 from .memory import choose_style
 from .plan import LayerPlan
-from .resources import CELLS, find_model
+from .resources import find_model
 from .unit import Unit
 
 SPARE_SHARE, SPARE_SIZE = 2, 64
@@ -87,8 +87,8 @@ class Catalogue:
     def _at(self, place: int) -> list[Option]:
         if place not in self._known:
             fold = self._folds[place]
-            layers = _layers(self.unit, fold, self._given, has_dsp=CELLS[self._worth.family].dsp is not None)
-            self._known[place] = [self._option(fold, layer) for layer in layers]
+            found = [self._option(fold, layer) for layer in _layers(self.unit, fold, self._given)]
+            self._known[place] = [one for one in found if "multiplier" in self._given or not _is_vain(one)]
         return self._known[place]
 
     def _option(self, fold: Fold, layer: LayerPlan) -> Option:
@@ -97,17 +97,21 @@ class Catalogue:
         return Option(fold, layer, taken, self._worth.area(taken))
 
 
-def _layers(unit: Unit, fold: Fold, given: Mapping[str, Any], *, has_dsp: bool) -> list[LayerPlan]:
+def _layers(unit: Unit, fold: Fold, given: Mapping[str, Any]) -> list[LayerPlan]:
     """The fold with each kind of multiplier and memory that makes a difference."""
     base = LayerPlan(**{**given, "engine": fold.engine, "pe": fold.pe, "simd": fold.simd, "order": fold.order})
     if unit.kind not in MATRICES or fold.engine == "spatial":
         return [base]
     if fold.engine != "mac":
         return [base] if "memory" in given else [replace(base, memory=style) for style in ("auto", "lut", "block")]
-    is_open = "multiplier" not in given and has_dsp and _multiplies(unit)
-    multipliers = ["lut", "dsp"] if is_open else [base.multiplier]
+    multipliers = [base.multiplier] if "multiplier" in given or not _multiplies(unit) else ["lut", "dsp"]
     memories = [base.memory] if "memory" in given else ["auto", *_other_memory(unit, fold)]
     return [replace(base, multiplier=one, memory=other) for one in multipliers for other in memories]
+
+
+def _is_vain(option: Option) -> bool:
+    """Whether products meant for DSP blocks become logic: too narrow ones, or all where a device has none."""
+    return option.layer.multiplier == "dsp" and not option.spent.dsp
 
 
 def _multiplies(unit: Unit) -> bool:
