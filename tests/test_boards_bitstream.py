@@ -36,11 +36,11 @@ def test_bitstream_of_each_family(name, clock_mhz, design, tmp_path):
     assert json.loads((tmp_path / "bitstream.json").read_text())["luts"] == report.luts > 500
 
 
-def test_a_clock_that_is_not_reached_names_the_slowest_path_and_every_seed(design, tmp_path):
+def test_a_clock_that_is_not_reached_names_the_slowest_path(design, tmp_path):
     board = find_board("icebreaker")
-    text = r"needs 96 MHz, reached [\d.]+, [\d.]+ MHz; the slowest path of [\d.]+ ns goes from \w+ to \w+; lower"
+    text = r"needs 96 MHz, reached [\d.]+ MHz; the slowest path of [\d.]+ ns goes from \w+ to \w+; lower"
     with pytest.raises(PlanError, match=text) as caught:
-        make_bitstream(design, design.verilog(), board, tmp_path, clock_mhz=96, seeds=(1, 2))
+        make_bitstream(design, design.verilog(), board, tmp_path, clock_mhz=96, seeds=(1,))
     ends = re.search(r"from (\w+) to (\w+)", str(caught.value))
     assert ends and {*ends.groups()} <= {"link", *design.stages}
     assert not list(tmp_path.glob("*.bin")) + list(tmp_path.glob("bitstream.json"))

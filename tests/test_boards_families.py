@@ -63,9 +63,8 @@ def test_constraints_name_clock_and_pins(family, lines):
 
 
 @pytest.mark.synth
-@pytest.mark.parametrize(
-    "device", ["gw1nr-9", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ice40-hx8k", "gw2ar-18"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["gw1nr-9", "ice40-hx8k", "gw2ar-18"])
 def test_small_network_is_placed_out_of_context(device, tmp_path):
     design = generate(graph := mlp((6, 5, 3)), plan(graph, multipliers=2))
     report = synthesize(

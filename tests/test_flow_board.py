@@ -185,6 +185,7 @@ def test_verbs_before_the_bitstream_say_what_is_missing(build, frames, tmp_path,
         assert "bitstream has not finished here; run `espalier bitstream" in refused(capsys, *arguments)
 
 
+@pytest.mark.slow
 def test_build_ends_with_a_bitstream_where_a_board_is_named(tmp_path, capsys):
     model = write_mlp(tmp_path / "net.onnx", (5, 3))
     report = printed(

@@ -202,6 +202,7 @@ def read_check(build):
 
 @pytest.mark.verilator
 @pytest.mark.synth
+@pytest.mark.slow
 def test_a_netlist_that_differs_ends_with_status_1(planned, tmp_path, capsys, monkeypatch):
     from espalier.boards.families import FAMILIES
 

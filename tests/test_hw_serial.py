@@ -170,6 +170,7 @@ def test_a_folding_file_names_engine_order_and_shifts(tmp_path):
     assert_exact(graph, found, random_frames(graph, 3), 0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.verilator
 def test_verilog_of_both_orders_is_exact(tmp_path):
     graph = add_threshold(dense_graph(6, 8, "sparse"), np.random.default_rng(0), 2)

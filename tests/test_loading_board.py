@@ -84,6 +84,7 @@ def test_a_design_with_spram_is_simulated_with_its_weights(tmp_path):
     assert run.values_exact and run.cycles_exact
 
 
+@pytest.mark.slow
 @pytest.mark.synth
 def test_each_bank_of_a_layer_becomes_spram(tmp_path):
     assert count_cells(mapped(tmp_path).module)["SB_SPRAM256KA"] == 2 * 2

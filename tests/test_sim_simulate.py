@@ -154,6 +154,7 @@ def test_no_frames_is_an_error():
         simulate(two_layers(), frames_for(two_layers(), 2)[:0])
 
 
+@pytest.mark.slow
 def test_waves_cover_the_window_only(cache, tmp_path):
     report = simulate(
         two_layers(), frames_for(two_layers()), folder=tmp_path, cache=cache, waves=Waves("vcd", first=100, last=110)

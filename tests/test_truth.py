@@ -40,7 +40,9 @@ def test_digits_from_training_to_every_cycle(tmp_path):
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("recipe", ["tfc-w1a1", "tfc-w1a2", "tfc-w2a2"])
+@pytest.mark.parametrize(
+    "recipe", ["tfc-w1a2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tfc-w1a1", "tfc-w2a2"))]
+)
 def test_tfc_from_training_to_every_cycle_at_the_folding_of_finn(recipe, data_folder, tmp_path):
     call("train", recipe, "-o", tmp_path / "run", "--data", data_folder / "mnist.npz", "--epochs", 1)
     summary, found = build_and_simulate(tmp_path / "run", tmp_path / "build", planning=FINN_FOLDING)
@@ -55,7 +57,7 @@ def test_tfc_from_training_to_every_cycle_at_the_folding_of_finn(recipe, data_fo
     "model, importing",
     [
         ("TFC_1W1A", ()),
-        ("TFC_2W2A", ()),
+        pytest.param("TFC_2W2A", (), marks=pytest.mark.slow),
         ("qkeras_jettagging", ("--input-type", "int16:0.0009765625")),
         ("unsw_nb15-mlp-w2a2", ("--input-type", "bipolar")),
     ],

@@ -55,6 +55,7 @@ def test_two_layers_as_they_are(models_folder, tmp_path):
     simulated(models_folder / "two_layers.onnx", tmp_path / "build")
 
 
+@pytest.mark.slow
 def test_a_block_of_resnet8_as_it_is(models_folder, tmp_path):
     """From the second convolution to the first sum; the whole network is simulated with the slow tests."""
     simulated(models_folder / "resnet8_a4w4b32.onnx", tmp_path / "build", "--layers", "conv2:add1")
