@@ -58,11 +58,11 @@ def techmap_of(family: str) -> str:
 
 def prepare(verilog: str, top: str) -> list[str]:
     """The passes before those of the family, of which those for sums need the file ``FILE``."""
-    check = f"hierarchy -top {top}"
+    begin = f"hierarchy -top {top}"
     if SUM not in verilog and CHAIN not in verilog:
-        return [check]
+        return [begin]
     return [
-        check, "proc", "flatten", "opt_expr", "opt_clean", "wreduce t:$add", "opt_clean",
+        begin, "proc", "flatten", "opt_expr", "opt_clean", "wreduce t:$add", "opt_clean",
         f"select -set sums a:{SUM} a:{CHAIN} %u %ci1 t:$add %i", f"techmap -map {FILE} @sums",
         f"setattr -set keep 1 a:{SUM}",
     ]  # fmt: skip

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Area:
     """Cells of a netlist.
 
-    lut: lookup tables (LUT4 on ECP5; LUT1 to LUT4 on Gowin; on iCE40 logic cells, also those that only a flip-flop or a
-    carry takes; on Xilinx LUT1 to LUT6 and inverters, each as one). carry: CCU2C, SB_CARRY, ALU, or CARRY4 and CARRY8.
+    lut: lookup tables (LUT4 on ECP5; LUT1 to LUT4 on Gowin; on iCE40 logic cells, also those that only a flip-flop
+    takes; on Xilinx LUT1 to LUT6 and inverters, each as one). carry: CCU2C, SB_CARRY, ALU, or CARRY4 and CARRY8.
     lutram: DPR16X4 on ECP5, RAM16SDP4 on Gowin; on Xilinx the lookup tables that serve as memory. bram: block RAMs as
     the family has them, of 4 kbit on iCE40 and 18 kbit elsewhere. dsp: multiplier blocks, on Gowin of 18 x 18 bits.
     """

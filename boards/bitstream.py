@@ -11,7 +11,7 @@ from ..hw.design import Design
 from ..hw.image import image_length, make_image
 from ..hw.link.linked import digest_of
 from .area import Area
-from .board import ENTRIES, Board, find_board
+from .board import BAUD, ENTRIES, Board, find_board
 from .family import Pin
 from .gateware.top import LINKED, NAME, PLACE, choose_clock, write_top
 from .host.c_header import c_header
@@ -23,8 +23,6 @@ from .work_folder import work_folder
 from .yosys import run_tool
 
 REPORT, TOP, WEIGHTS = "bitstream.json", f"{NAME}.v", "weights.bin"
-
-BAUD = 1_000_000
 
 SECTOR, MOST_FLASH = 1 << 16, 1 << 24
 """Bytes: what loaders erase at once, and what an address of three bytes reaches."""
@@ -84,12 +82,12 @@ def make_bitstream(
     if weights_at is not None:
         _check_flash(design, board, weights_at)
     text = write_top(design, core, board, clocking, baud, weights_at)
-    stages = tuple(f"core.{name}" if design.plan.interface == "axi-stream" else name for name in design.stages)
     with work_folder(folder, "bitstream", REPORT) as work:
         (work / TOP).write_text(text)
         job = Job(
-            text, NAME, board.device, work, stages, is_whole=True, design=design.top, place=PLACE, timeout_s=timeout_s
-        )
+            text, NAME, board.device, work, tuple(design.paths.values()), is_whole=True, design=design.top,
+            place=PLACE, timeout_s=timeout_s,
+        )  # fmt: skip
         write_design(job)
         progress(f"map for {board.name}")
         mapped = map_design(job)

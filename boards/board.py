@@ -9,6 +9,9 @@ from ..errors import PlanError
 from .devices import Device, find_device
 from .family import Pin
 
+BAUD = 1_000_000
+"""Of the serial line, in bits per second, where nothing else is said."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -16,7 +19,7 @@ class Entry:
 
     module, platform: of amaranth-boards, or of this package's folder ``lacking``. loader: the board's name for
     openFPGALoader. clock: the resource with the clock, if it is not the default. serial: pins of a connector, receiver
-    first, where no serial port is on the board; at: how they are called there. note: what the user has to know.
+    first, where no serial port is on the board. note: what the user has to know.
     """
 
     module: str
@@ -82,8 +85,7 @@ def find_board(name: str) -> Board:
     clock = entry.clock or platform.default_clk
     pins = [_pin("clk", platform.request(clock, 0, dir="-"))]
     if entry.serial:
-        attributes = {} if pins[0].attributes is None else dict(pins[0].attributes)
-        pins += [Pin(port, pin, attributes) for port, pin in zip(("rx", "tx"), entry.serial)]
+        pins += [Pin(port, pin, pins[0].attributes) for port, pin in zip(("rx", "tx"), entry.serial)]
     else:
         serial = platform.request("uart", 0, dir="-")
         pins += [_pin("rx", serial.rx), _pin("tx", serial.tx)]

@@ -116,10 +116,8 @@ def generate_verilog(folder: BuildFolder, partial: Path) -> dict[str, Any]:
     design = design_of(folder)
     text, top = design.verilog(), design.graph.name
     (partial / f"{top}.v").write_text(text)
-    inside = "core." if design.plan.interface == "axi-stream" else ""
-    stages = {name: inside + name for name in design.stages}
     clock_mhz, lines = design.plan.clock_mhz, text.count("\n")
-    known = {"top": top, "file": f"{top}.v", "lines": lines, "clock_mhz": clock_mhz, "stages": stages}
+    known = {"top": top, "file": f"{top}.v", "lines": lines, "clock_mhz": clock_mhz, "stages": design.paths}
     write_json(partial / "generate.json", known)
     return {}
 

@@ -123,6 +123,12 @@ class Design:
         return self.graph.name
 
     @property
+    def paths(self) -> dict[str, str]:
+        """Stage -> instance path below the top module."""
+        inside = "core." if self.plan.interface == "axi-stream" else ""
+        return {name: inside + name for name in self.stages}
+
+    @property
     def links(self) -> list[Link]:
         """Of all streams, and of the buffers inside stages, whose places are their depth."""
         return [*(channel.link for channel in self.channels), *self.buffers]

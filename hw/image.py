@@ -81,7 +81,7 @@ def check_image(image: bytes, layout: Layout) -> None:
     """Raise LinkError unless it is a whole image of this layout; the hardware checks the same."""
     header, expected = image[: len(layout.header)], image_length(layout)
     if header[: len(MAGIC)] != MAGIC:
-        raise LinkError("weights: no image of Espalier; make it with `espalier weights`")
+        raise LinkError("weights: no image of Espalier; `espalier bitstream --weights-at` writes one")
     if header[-DIGEST:] != layout.digest:
         raise LinkError(
             f"weights: the image is of layout {header[-DIGEST:].hex()}, the design has {layout.digest.hex()}; make it "

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Const, Elaboratable, Fragment, Module, Signal, Value
+from amaranth.hdl import Assert, Assume, Const, Elaboratable, Fragment, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -182,6 +182,24 @@ def claim_stable(m: Module, y, name: str = "") -> None:
     """Asserts that what is offered at a stream stays as it is until it is taken."""
     waits, offered = watch(m, y, name)
     m.d.comb += Assert(~waits | (y.valid & (Value.cast(y.payload) == offered)))
+
+
+def claim_queue(m: Module, bench, queue, depth: int):
+    """Lead the bench's ``push``, ``beat`` and ``ready`` to a queue, pushes only where it has room.
+
+    Asserts that it has a beat to give exactly where one is in it, and that one beat, whichever, comes out in its turn
+    as it went in; what follows that beat is returned.
+    """
+    m.d.comb += [queue.push.eq(bench.push), queue.beat.eq(bench.beat), queue.y.ready.eq(bench.ready)]
+    followed = follow(m, depth, bench.mark, bench.push, bench.beat, queue.y.valid & bench.ready)
+    claim_stable(m, queue.y)
+    m.d.comb += [
+        Assume(~bench.push | (followed.held != depth)),
+        Assert(queue.y.valid == (followed.held != 0)),
+    ]
+    with m.If(followed.is_inside & (followed.ahead == 0)):
+        m.d.comb += Assert(queue.y.payload == followed.value)
+    return followed
 
 
 def watch(m: Module, y, name: str) -> tuple[Signal, Signal]:

@@ -2,11 +2,11 @@
 """Proved for ever: a queue in block RAM loses, duplicates and reorders nothing, and is as fast as a short one."""
 
 import pytest
-from amaranth.hdl import Assert, Assume, Module, Mux, Signal
+from amaranth.hdl import Assert, Module, Mux, Signal
 
 from espalier.hw import deep_queue
 from espalier.ir.graph import IntType
-from proofs import Bench, Inside, claim_stable, follow, prove, refute, with_fault
+from proofs import Bench, Inside, claim_queue, prove, refute, with_fault
 
 pytestmark = pytest.mark.synth
 
@@ -23,16 +23,8 @@ class DeepQueueBench(Bench):
         queue = self._source.DeepQueue(depth, 1, IntType(2))
         inside = Inside(queue)
         m.submodules.queue = inside.fragment
-        m.d.comb += [queue.push.eq(self.push), queue.beat.eq(self.beat), queue.y.ready.eq(self.ready)]
-        followed = follow(m, depth, self.mark, self.push, self.beat, queue.y.valid & self.ready)
-        claim_stable(m, queue.y)
-        m.d.comb += [
-            Assume(~self.push | (followed.held != depth)),
-            Assert(queue.y.valid == (followed.held != 0)),
-            self.reached.eq(followed.is_done & (followed.held > self._source.HEAD)),
-        ]
-        with m.If(followed.is_inside & (followed.ahead == 0)):
-            m.d.comb += Assert(queue.y.payload == followed.value)
+        followed = claim_queue(m, self, queue, depth)
+        m.d.comb += self.reached.eq(followed.is_done & (followed.held > self._source.HEAD))
         if self.helps:
             self._relate(m, inside, followed)
         return m

@@ -6,7 +6,7 @@ from amaranth.hdl import Assert, Assume, Module, Signal
 
 from espalier.hw import queue
 from espalier.ir.graph import IntType
-from proofs import Bench, Inside, claim_stable, follow, prove, refute, relate_credits, relate_queue, with_fault
+from proofs import Bench, Inside, claim_queue, prove, refute, relate_credits, relate_queue, with_fault
 
 pytestmark = pytest.mark.synth
 
@@ -51,17 +51,11 @@ class QueueBench(Bench):
         queue = self._source.Queue(depth, 1, UINT2)
         inside = Inside(queue)
         m.submodules.queue = inside.fragment
-        m.d.comb += [queue.push.eq(self.push), queue.beat.eq(self.beat), queue.y.ready.eq(self.ready)]
-        followed = follow(m, depth, self.mark, self.push, self.beat, queue.y.valid & self.ready)
-        claim_stable(m, queue.y)
+        followed = claim_queue(m, self, queue, depth)
         m.d.comb += [
-            Assume(~self.push | (followed.held != depth)),
-            Assert(queue.y.valid == (followed.held != 0)),
             Assert(queue.popped == (queue.y.valid & self.ready)),
             self.reached.eq(followed.is_done & (followed.held == depth)),
         ]
-        with m.If(followed.is_inside & (followed.ahead == 0)):
-            m.d.comb += Assert(queue.y.payload == followed.value)
         if self.helps:
             inner = relate_queue(m, inside)
             m.d.comb += Assert(inner.level == followed.held)

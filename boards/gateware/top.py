@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In
 from ...hw.design import Design
 from ...hw.image import image_length
 from ...hw.link.linked import LinkedCore, digest_of
+from ...hw.link.pins import lead_out
 from ...hw.link.uart import Uart, cycles_per_bit
 from ..board import Board
 from ..pll import Pll, choose_pll
@@ -60,9 +61,7 @@ class BoardTop(wiring.Component):
             m.d.comb += [domain.clk.eq(self.clk), locked.eq(1)]
         self._reset(m, domain, locked)
         m.submodules[LINKED] = linked = self._linked
-        for name, port in linked.signature.members.items():
-            inner, outer = getattr(linked, name), getattr(self, name)
-            m.d.comb += inner.eq(outer) if port.flow == In else outer.eq(inner)
+        lead_out(m, linked, self, linked.signature.members)
         return m
 
     def _reset(self, m: Module, domain: ClockDomain, locked: Signal) -> None:

@@ -1,5 +1,6 @@
 """The commands for boards, as Typer reads them."""
 
+from ...boards.board import BAUD
 from .. import options as o
 from . import flags as f
 
@@ -12,7 +13,7 @@ def boards(json: o.Json = False) -> None:
 
 
 def bitstream(
-    build: o.BuildPath, board: f.BoardName, clock_mhz: f.ClockMhz = None, baud: f.Baud = f.BAUD,
+    build: o.BuildPath, board: f.BoardName, clock_mhz: f.ClockMhz = None, baud: f.Baud = BAUD,
     seeds: f.Seeds = 1, weights_at: f.WeightsAt = None, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Make a bitstream with clock, reset, serial link and accelerator; an error if the clock is not reached."""

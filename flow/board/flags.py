@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-BAUD = 1_000_000
+from ...boards.board import BAUD
 
 BoardName = Annotated[str, Option("--board", help="The board: `espalier boards` lists them.")]
 BuildBoard = Annotated[

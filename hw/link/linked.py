@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
 
 from ...errors import PlanError
 from ...ir.graph import IntType
@@ -18,6 +17,7 @@ from ..generated_core import GeneratedCore
 from ..stream import Beats
 from ..verilog import LOADS, split_borders
 from .endpoint import Border, Endpoint, LinkOptions
+from .pins import lead_out
 from .protocol import DIGEST, MOST_STREAMS, TOLD
 
 
@@ -83,9 +83,7 @@ class LinkedCore(wiring.Component):
         m.submodules.link = link = self._endpoint
         m.submodules.transport = transport = self._parts["transport"]
         for part in self._parts.values():
-            for name, port in part.pins.items():
-                inner, outer = getattr(part, name), getattr(self, name)
-                m.d.comb += inner.eq(outer) if port.flow == In else outer.eq(inner)
+            lead_out(m, part, self, part.pins)
         m.d.comb += [link.line.eq(transport.byte), link.strobe.eq(transport.strobe)]
         wiring.connect(m, link.y, transport.x)
         m.submodules.core = core = GeneratedCore(self._design)

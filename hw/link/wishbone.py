@@ -12,6 +12,7 @@ from ..generated_core import GeneratedCore
 from ..stream import Beats, beats_of
 from . import registers as r
 from .linked import numbered_borders
+from .pins import lead_out
 from .protocol import MAGIC, MOST_STREAMS, VERSION
 
 WORD = 32
@@ -148,9 +149,7 @@ class WishboneCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.slave, m.submodules.core = slave, core = self._slave, GeneratedCore(self._design)
-        for name, port in PORTS.items():
-            inner, outer = getattr(slave, name), getattr(self, name)
-            m.d.comb += inner.eq(outer) if port.flow == In else outer.eq(inner)
+        lead_out(m, slave, self, PORTS)
         m.d.comb += core.restart.eq(slave.restart)
         for number, channel in enumerate(self._sides[0]):
             wiring.connect(m, getattr(slave, f"input_{number}"), getattr(core, channel.port))
