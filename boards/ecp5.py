@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from ..hw.resources import CELLS
 from .area import Area
 from .block_ram import absorb_output_registers
 from .carry import absorb_lookups, spread_inputs
@@ -27,11 +28,6 @@ def _measure(module: Module) -> Area:
         lut=count["LUT4"], carry=count["CCU2C"], lutram=count["TRELLIS_DPR16X4"], ff=count["TRELLIS_FF"],
         bram=count["DP16KD"], dsp=count["MULT18X18D"],
     )  # fmt: skip
-
-
-def _luts(area: Area) -> int:
-    """nextpnr spends two cells on each CCU2C, and four plus the write logic, worth two, on each DPR16X4."""
-    return area.lut + 2 * area.carry + 6 * area.lutram
 
 
 def edit(module: Module) -> tuple[Module, Absorbed]:
@@ -70,7 +66,7 @@ def _pack(device: Device, placed: str, bitstream: str) -> list[str]:
 FAMILY = Family(
     map=_map,
     measure=_measure,
-    luts=_luts,
+    cells=CELLS["ecp5"],
     register="TRELLIS_FF",
     edit=edit,
     placer=Placer(

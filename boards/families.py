@@ -23,7 +23,8 @@ def measure(module: Module, device: Device) -> Area:
 
 def all_luts(area: Area, device: Device) -> int:
     """Lookup tables of ``device`` that logic, carry chains and memory in them take together, before placing."""
-    return family_of(device).luts(area)
+    cells = family_of(device).cells
+    return area.lut + cells.carry * area.carry + cells.lutram * area.lutram
 
 
 def check_fit(area: Area, device: Device) -> None:

